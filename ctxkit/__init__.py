@@ -1,0 +1,1 @@
+"""ctxkit: memory for LLM applications that cannot be lost, on the storage backend you choose."""

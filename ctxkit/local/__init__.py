@@ -1,0 +1,1 @@
+"""The durable engine that local indexes plug into."""
