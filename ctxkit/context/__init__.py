@@ -1,0 +1,9 @@
+"""One prompt under a token budget: what goes in, how it reads, and an account of everything left out."""
+
+from __future__ import annotations
+
+from ctxkit.context.builder import build
+from ctxkit.context.ledger import LedgerRow
+from ctxkit.context.result import ContextResult
+
+__all__ = ["ContextResult", "LedgerRow", "build"]

@@ -1,0 +1,55 @@
+"""The account of one prompt: each candidate, its scores, its price, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ctxkit.retrieval import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One thing that was considered for a prompt.
+
+    `part` is where it would stand: "recent", "memory" or "summary". `dense` and `lexical` are the scores of the two
+    searches (None where that search did not return it); `final` is the sum of `fused`, `neighbor`, `recency` and
+    `importance`. `tokens` is what it costs in the prompt. `reason` says why it was kept or dropped.
+    """
+
+    id: str
+    part: str
+    text: str
+    tokens: int
+    kept: bool
+    reason: str
+    dense: float | None = None
+    lexical: float | None = None
+    fused: float = 0.0
+    neighbor: float = 0.0
+    recency: float = 0.0
+    importance: float = 0.0
+    final: float = 0.0
+
+    @classmethod
+    def of(cls, candidate: Candidate, *, tokens: int, kept: bool, reason: str) -> LedgerRow:
+        """Return the row of a candidate of the search."""
+        return cls(
+            id=candidate.id,
+            part="memory",
+            text=candidate.text,
+            tokens=tokens,
+            kept=kept,
+            reason=reason,
+            dense=candidate.dense,
+            lexical=candidate.lexical,
+            fused=candidate.fused,
+            neighbor=candidate.neighbor,
+            recency=candidate.recency,
+            importance=candidate.importance,
+            final=candidate.final,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as plain JSON values."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Import paths kept for users; nothing inside ctxkit uses them."""
