@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 Kind: TypeAlias = Literal["vector_store", "embedder", "tokenizer", "llm"]
 SPEC_VERSION = 1
@@ -51,3 +51,12 @@ class BackendSpec(FrozenModel):
     install_hint: str = ""
     async_factory: str | None = Field(default=None, pattern=_TARGET)
     spec_version: int = SPEC_VERSION
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_first(cls, data: Any) -> Any:
+        # A later version may have fields that this one does not know. They are left out, so that discovery reads
+        # the version and can say that this ctxkit-core is too old for it.
+        if isinstance(data, dict) and data.get("spec_version", SPEC_VERSION) != SPEC_VERSION:
+            return {name: value for name, value in data.items() if name in cls.model_fields}
+        return data

@@ -1,0 +1,111 @@
+"""What the registry knows about a plugin and about each component that a plugin announced."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from ctxkit.interfaces import BackendSpec, Kind
+
+if TYPE_CHECKING:
+    import typer
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Status: TypeAlias = Literal["loaded", "failed", "blocked", "incompatible"]
+
+
+def normalized(name: str) -> str:
+    """Return a name as distributions compare: lower case, runs of `-`, `_` and `.` are one `-` (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One plugin and what became of it.
+
+    `value` is what the entry point names, `load_ms` the milliseconds that importing it and calling its hooks took.
+    `status`: "loaded"; "failed"; "blocked" by CTXKIT_PLUGINS or CTXKIT_DISABLE_PLUGINS, so never imported;
+    "incompatible", made for another version of the specification. `error` is the reason in one line, `cause` the
+    exception itself. `components` are `kind:name` strings: what it announced, up to the failure if it failed; usable
+    only when loaded. An unpackaged plugin has its registered name as distribution and entry point, and no version.
+    """
+
+    distribution: str
+    version: str
+    entry_point: str
+    value: str
+    status: Status = "loaded"
+    error: str | None = None
+    load_ms: float = 0.0
+    components: tuple[str, ...] = ()
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def title(self) -> str:
+        """The plugin as messages name it: entry point, distribution and version."""
+        origin = f"{self.distribution} {self.version}".strip()
+        return f"the plugin {self.entry_point!r} of {origin}" if self.version else f"the plugin {self.entry_point!r}"
+
+    def answers_to(self, name: str) -> bool:
+        """Whether `name` is this plugin's distribution (`ctxkit-` may be left out) or entry point."""
+        wanted, distribution = normalized(name), normalized(self.distribution)
+        return wanted in {normalized(self.entry_point), distribution, distribution.removeprefix("ctxkit-")}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as plain JSON values."""
+        return {
+            "distribution": self.distribution,
+            "version": self.version,
+            "entry_point": self.entry_point,
+            "value": self.value,
+            "status": self.status,
+            "error": self.error,
+            "load_ms": round(self.load_ms, 3),
+            "components": list(self.components),
+        }
+
+
+@dataclass(frozen=True)
+class Component:
+    """One usable component: its kind, its specification, and the plugin that it came with."""
+
+    kind: Kind
+    spec: BackendSpec
+    plugin: PluginRecord
+
+    @property
+    def name(self) -> str:
+        """The bare name, unique unless two distributions chose the same one."""
+        return self.spec.name
+
+    @property
+    def qualified_name(self) -> str:
+        """The name as `distribution:name`, which is never ambiguous."""
+        return f"{self.plugin.distribution}:{self.spec.name}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the announcement as plain JSON values, sets sorted so that two runs print the same."""
+        capabilities = self.spec.capabilities.model_dump(mode="json")
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "qualified_name": self.qualified_name,
+            "distribution": self.plugin.distribution,
+            "version": self.plugin.version,
+            "summary": self.spec.summary,
+            "requires": list(self.spec.requires),
+            "install_hint": self.spec.install_hint,
+            "capabilities": {
+                key: sorted(value, key=str) if isinstance(value, list) else value for key, value in capabilities.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command that a plugin adds to the command line."""
+
+    name: str
+    app: typer.Typer
+    plugin: PluginRecord

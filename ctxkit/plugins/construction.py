@@ -1,0 +1,120 @@
+"""Imports what a component names, and makes it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from importlib.machinery import PathFinder
+from typing import Any
+
+from pydantic import ValidationError
+
+from ctxkit.config.problems import as_config_error
+from ctxkit.errors import CtxkitError, MissingDependencyError, PluginLoadError
+from ctxkit.interfaces import LLM, BackendConfig, Embedder, Kind, Tokenizer, VectorStore
+from ctxkit.plugins.component import Component
+from ctxkit.plugins.failures import one_line
+
+INTERFACES: Mapping[Kind, type] = {
+    "vector_store": VectorStore,
+    "embedder": Embedder,
+    "tokenizer": Tokenizer,
+    "llm": LLM,
+}
+
+
+def is_importable(module: str) -> bool:
+    """Whether a module can be found; imports nothing, not even the parents of a dotted name."""
+    root, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(root)
+    except ValueError:
+        return True  # it is in sys.modules already, made by hand and without a specification
+    path = root
+    for part in rest:
+        if spec is None:
+            return False
+        path = f"{path}.{part}"
+        spec = PathFinder.find_spec(path, spec.submodule_search_locations or [])
+    return spec is not None
+
+
+def missing_requirements(component: Component) -> list[str]:
+    """Return the modules that the component requires and that cannot be found."""
+    return [module for module in component.spec.requires if not is_importable(module)]
+
+
+def check_requirements(component: Component, cause: BaseException | None = None) -> None:
+    """Raise MissingDependencyError when a required module cannot be found."""
+    missing = missing_requirements(component)
+    if missing:
+        modules = " and ".join(repr(module) for module in missing)
+        raise MissingDependencyError(
+            f"the {component.kind} {component.name!r} needs the module {modules}, which is not installed.",
+            fix=component.spec.install_hint or f"pip install {' '.join(missing)}",
+        ) from cause
+
+
+def load_factory(component: Component) -> Any:
+    """Import the component's class and check that it is a whole implementation of its kind's interface.
+
+    Raises MissingDependencyError, or PluginLoadError when the import fails or names something else.
+    """
+    check_requirements(component)
+    factory = _load_target(component, component.spec.factory)
+    interface = INTERFACES[component.kind]
+    if not (isinstance(factory, type) and issubclass(factory, interface)):
+        problem = f"{component.spec.factory} is not a subclass of ctxkit.interfaces.{interface.__name__}"
+        raise _load_error(component, problem)
+    if inspect.isabstract(factory):
+        absent = ", ".join(sorted(getattr(factory, "__abstractmethods__", ())))
+        raise _load_error(component, f"{component.spec.factory} does not implement {absent}")
+    return factory
+
+
+def load_config_class(component: Component) -> type[BackendConfig]:
+    """Import the component's configuration model; raises PluginLoadError when it is none."""
+    model = _load_target(component, component.spec.config)
+    if not (isinstance(model, type) and issubclass(model, BackendConfig)):
+        raise _load_error(component, f"{component.spec.config} is not a subclass of ctxkit.interfaces.BackendConfig")
+    return model
+
+
+def make_config(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> BackendConfig:
+    """Validate options, or a configuration made before, with the component's model; raises ConfigError."""
+    model = load_config_class(component)
+    try:
+        return model.model_validate(options if isinstance(options, BackendConfig) else dict(options or {}))
+    except ValidationError as exc:
+        raise as_config_error(exc, f"{component.kind} {component.name}") from exc
+
+
+def make(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> Any:
+    """Make an embedder, a tokenizer or a language model from options."""
+    factory = load_factory(component)
+    config = make_config(component, options)
+    try:
+        return factory(config)
+    except ImportError as exc:  # a library that the class imports only now
+        raise _load_error(component, one_line(exc)) from exc
+
+
+def _load_target(component: Component, target: str) -> Any:
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (KeyboardInterrupt, CtxkitError):
+        raise
+    except BaseException as exc:  # sys.exit at import and the panics of native modules are no Exception
+        check_requirements(component, exc)
+        raise _load_error(component, one_line(exc)) from exc
+
+
+def _load_error(component: Component, problem: str) -> PluginLoadError:
+    plugin = component.plugin
+    fix = f"correct {plugin.value}."
+    if plugin.version:
+        fix = f"pip install --upgrade {plugin.distribution}, or tell its authors."
+    return PluginLoadError(f"the {component.kind} {component.name!r} of {plugin.title}: {problem}.", fix=fix)

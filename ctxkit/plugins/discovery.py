@@ -1,0 +1,152 @@
+"""Finds plugins through entry points and loads each by itself, so that a broken one costs nothing but itself.
+
+A failure is one WARNING of the logger `ctxkit.plugins`, not a Python warning: warnings are shown once per place, are
+filtered by many applications and turned into errors by test suites, while an unconfigured logger still reaches
+standard error and the command line can print it in its own form.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+from ctxkit.hookspecs import ENTRY_POINT_GROUP
+from ctxkit.interfaces import BackendSpec, Kind
+from ctxkit.plugins.component import Component, PluginRecord, Status, normalized
+from ctxkit.plugins.failures import load_error, one_line
+from ctxkit.plugins.hooks import COMMANDS, Hook, IncompatibleSpecError, announced, read_hooks
+from ctxkit.plugins.policy import LoadPolicy
+
+logger = logging.getLogger("ctxkit.plugins")
+
+_UNKNOWN = "unknown"
+_thread = threading.local()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The outcome for one plugin: its record, its usable components, its hooks that add commands."""
+
+    record: PluginRecord
+    components: tuple[Component, ...] = ()
+    commands: tuple[Hook, ...] = ()
+
+
+def discover(policy: LoadPolicy, path: Sequence[str] | None = None) -> list[Loaded]:
+    """Load every permitted plugin among the distributions on `path` (default: sys.path), sorted by name.
+
+    A plugin that fails is logged and recorded; under a strict policy it raises PluginLoadError.
+    """
+    outcomes = []
+    for record, importer in sorted(_candidates(path), key=lambda found: _order(found[0])):
+        refusal = policy.refusal(record)
+        if refusal is not None:
+            outcomes.append(Loaded(replace(record, status="blocked", error=refusal)))
+            continue
+        outcome = load(record, importer)
+        if outcome.record.status != "loaded":
+            report(outcome.record, strict=policy.strict)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def load(record: PluginRecord, importer: Callable[[], object]) -> Loaded:
+    """Import one plugin, check it and collect what it announces; any failure ends up in the record."""
+    started = time.perf_counter()
+    specs: list[tuple[Kind, BackendSpec]] = []
+    hooks: dict[str, list[Hook]] = {}
+    cause: BaseException | None = None
+    nested, _thread.loading = is_loading(), True
+    try:
+        plugin = importer()
+        hooks = read_hooks(plugin)
+        # One by one: what was announced before a failure stays known, and asking for it tells of the failure.
+        for found in announced(plugin, hooks):
+            specs.append(found)  # noqa: PERF402 - see above
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - sys.exit at import and the panics of native modules are no Exception
+        cause = exc
+    finally:
+        _thread.loading = nested
+    status: Status = "loaded"
+    if cause is not None:
+        status = "incompatible" if isinstance(cause, IncompatibleSpecError) else "failed"
+    record = replace(
+        record,
+        status=status,
+        error=None if cause is None else one_line(cause),
+        cause=cause,
+        load_ms=(time.perf_counter() - started) * 1000,
+        components=tuple(f"{kind}:{spec.name}" for kind, spec in specs),
+    )
+    if cause is not None:
+        return Loaded(record)
+    return Loaded(record, tuple(Component(kind, spec, record) for kind, spec in specs), tuple(hooks.get(COMMANDS, ())))
+
+
+def is_loading() -> bool:
+    """Whether this thread is in the middle of loading a plugin, so that no registry is complete yet."""
+    return getattr(_thread, "loading", False)
+
+
+def report(record: PluginRecord, *, strict: bool) -> None:
+    """Log the plugin's failure once, or raise it as PluginLoadError when strict."""
+    error = load_error(record)
+    if strict:
+        raise error
+    logger.warning("%s", error)
+
+
+def _candidates(path: Sequence[str] | None) -> Iterator[tuple[PluginRecord, Callable[[], object]]]:
+    """Yield each entry point of the group once, with the function that imports it."""
+    seen = set()
+    for distribution in metadata.distributions() if path is None else metadata.distributions(path=list(path)):
+        if not _mentions_group(distribution):
+            continue
+        name, version = _header(distribution, "Name"), _header(distribution, "Version")
+        # An editable install beside an old dist-info is one distribution; the first on the path is the one imported.
+        if name != _UNKNOWN and normalized(name) in seen:
+            continue
+        seen.add(normalized(name))
+        origin = PluginRecord(distribution=name, version=version, entry_point=name, value="entry_points.txt")
+        try:
+            points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+        except Exception as exc:  # noqa: BLE001 - a malformed file must cost its own distribution only
+            yield origin, _raiser(exc)
+            continue
+        for point in points:
+            yield replace(origin, entry_point=point.name, value=point.value), point.load
+
+
+def _mentions_group(distribution: metadata.Distribution) -> bool:
+    # The text is searched before it is parsed: one malformed file of a stranger would stop the parsing of all.
+    try:
+        text = distribution.read_text("entry_points.txt")
+    except (OSError, UnicodeError):
+        return False
+    return f"[{ENTRY_POINT_GROUP}]" in (text or "")
+
+
+def _header(distribution: metadata.Distribution, key: str) -> str:
+    # Leftovers of a broken uninstall have no METADATA; newer Pythons raise for it, older ones return nothing.
+    try:
+        values = distribution.metadata.get_all(key)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, the entry point can still be named
+        values = None
+    return str(values[0]) if values else _UNKNOWN
+
+
+def _raiser(cause: Exception) -> Callable[[], object]:
+    def importer() -> object:
+        raise cause
+
+    return importer
+
+
+def _order(record: PluginRecord) -> tuple[str, str]:
+    return normalized(record.distribution), record.entry_point

@@ -1,0 +1,92 @@
+"""The errors of the registry, each with its cause and its fix."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+
+from ctxkit.errors import AmbiguousPluginError, PluginLoadError, PluginNotFoundError
+from ctxkit.interfaces import Kind
+from ctxkit.plugins.component import KINDS, Component, PluginRecord, Status
+from ctxkit.plugins.known import install_line, known_names
+from ctxkit.plugins.policy import DENY
+
+_LONGEST = 500
+_VERBS: Mapping[Status, str] = {
+    "loaded": "adds no commands",  # nothing else fails after loading
+    "failed": "failed to load",
+    "incompatible": "is not compatible with this ctxkit",
+    "blocked": "was not loaded",
+}
+
+
+def one_line(cause: BaseException) -> str:
+    """Return type and message of an exception in one line of at most 500 characters."""
+    if isinstance(cause, SyntaxError):
+        text = f"SyntaxError: {cause}"  # the usual form leaves out file and line
+    else:
+        text = "".join(traceback.format_exception_only(cause))
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def load_error(plugin: PluginRecord) -> PluginLoadError:
+    """Return the error for a plugin that failed or is incompatible, with its own exception as `__cause__`."""
+    error = PluginLoadError(f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.", fix=_load_fix(plugin))
+    error.__cause__ = plugin.cause
+    return error
+
+
+def _load_fix(plugin: PluginRecord) -> str:
+    if not plugin.version:
+        return f"correct {plugin.value}."
+    if plugin.status == "incompatible":
+        remedy = f"pip install --upgrade ctxkit-core {plugin.distribution}"
+    elif isinstance(plugin.cause, ModuleNotFoundError) and plugin.cause.name:
+        own = plugin.value.partition(":")[0].partition(".")[0]
+        missing = plugin.cause.name
+        remedy = f"install the module {missing!r}"
+        if missing.partition(".")[0] == own:
+            remedy = f"pip install --force-reinstall {plugin.distribution}"
+    else:
+        remedy = f"pip install --upgrade {plugin.distribution}"
+    return f"{remedy}, or leave it out with {DENY}={plugin.distribution}."
+
+
+def unavailable(plugin: PluginRecord) -> PluginLoadError | PluginNotFoundError:
+    """Return the error for a component of a plugin that is not loaded."""
+    if plugin.status == "blocked":
+        variable = (plugin.error or "").partition(" ")[0]
+        return PluginNotFoundError(
+            f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.", fix=f"change {variable}."
+        )
+    return load_error(plugin)
+
+
+def ambiguous(name: str, matches: Iterable[Component]) -> AmbiguousPluginError:
+    """Return the error for a bare name that several distributions chose."""
+    found = list(matches)
+    forms = ", ".join(component.qualified_name for component in found)
+    kind = found[0].kind
+    return AmbiguousPluginError(f"more than one {kind} is called {name!r}: {forms}.", fix="ask for one of those forms.")
+
+
+def not_found(kind: Kind, name: str, components: Sequence[Component]) -> PluginNotFoundError:
+    """Return the error for a name that nothing provides: what there is, and how to get what was meant."""
+    if kind not in KINDS:
+        return PluginNotFoundError(f"there is no kind of component {kind!r}.", fix=f"use one of {', '.join(KINDS)}.")
+    names = sorted({component.name for component in components})
+    message = f"no installed plugin provides the {kind} {name!r}; there is {', '.join(names) or 'none'}."
+    bare = name.rpartition(":")[2]
+    close = difflib.get_close_matches(bare.lower(), [*names, *known_names(kind)], n=1)
+    install = install_line(kind, bare)
+    if install:
+        fix = install
+    elif close and close[0] not in names:
+        fix = f"did you mean {close[0]!r}? {install_line(kind, close[0])}"
+    elif close:
+        fix = f"did you mean {close[0]!r}?"
+    else:
+        fix = "install the plugin that provides it, or choose one of these; `ctxkit plugins list` shows them all."
+    return PluginNotFoundError(message, fix=fix)

@@ -1,0 +1,31 @@
+"""Components that the project itself publishes, so that a missing one comes with its install line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ctxkit.interfaces import Kind
+from ctxkit.plugins.component import normalized
+
+_DISTRIBUTIONS: Mapping[tuple[Kind, str], str] = {
+    ("embedder", "openai"): "ctxkit-openai",
+    ("embedder", "sentence-transformers"): "ctxkit-sentence-transformers",
+    ("embedder", "static"): "ctxkit-static",
+    ("llm", "anthropic"): "ctxkit-anthropic",
+    ("llm", "openai"): "ctxkit-openai",
+    ("tokenizer", "tiktoken"): "ctxkit-tiktoken",
+    ("vector_store", "chroma"): "ctxkit-chroma",
+    ("vector_store", "faiss"): "ctxkit-faiss",
+    ("vector_store", "hnswlib"): "ctxkit-hnswlib",
+}
+
+
+def known_names(kind: Kind) -> list[str]:
+    """Return the names of this kind that the project's own distributions provide, installed or not."""
+    return [name for known, name in _DISTRIBUTIONS if known == kind]
+
+
+def install_line(kind: Kind, name: str) -> str | None:
+    """Return the command that installs the component, or None when it is not one of the project's own."""
+    distribution = _DISTRIBUTIONS.get((kind, normalized(name)))
+    return f"pip install {distribution}" if distribution else None
