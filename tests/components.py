@@ -53,11 +53,11 @@ class WordEmbedder(Embedder):
     def embed_documents(self, texts: Sequence[str]) -> FloatVectors:
         """Sum the directions of the words."""
         rows = np.zeros((len(texts), self._dimension), dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
+        for number, text in enumerate(texts):
             for word in re.findall(r"\w+", text.lower()) or [""]:
-                row += np.random.default_rng(zlib.crc32(word.encode())).standard_normal(self._dimension)
-            row /= np.linalg.norm(row)
-        return rows
+                rows[number] += np.random.default_rng(zlib.crc32(word.encode())).standard_normal(self._dimension)
+        unit: FloatVectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
 
 class Faults:

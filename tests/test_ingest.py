@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ TOKENIZER = EstimatingTokenizer()
 def test_chunks_are_verbatim_bounded_and_complete(text: str, size: int, overlap: int) -> None:
     """Every chunk is a slice of the text within its size, and no visible character is left out."""
     chunks = list(split_text(text, TOKENIZER, size=size, overlap=overlap))
-    covered = set()
+    covered: set[int] = set()
     for number, chunk in enumerate(chunks):
         assert chunk.index == number
         assert chunk.text == text[chunk.start : chunk.end]
@@ -35,7 +36,7 @@ def test_chunks_end_at_paragraphs_and_overlap() -> None:
     chunks = list(split_text(text, TOKENIZER, size=60, overlap=10))
     assert len(chunks) > 5
     assert all(chunk.text.endswith("\n\n") for chunk in chunks[:-1])
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in pairwise(chunks):
         assert before.start < after.start < before.end
         assert TOKENIZER.count(text[after.start : before.end]) <= 10
 

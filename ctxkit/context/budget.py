@@ -6,10 +6,10 @@ from ctxkit.interfaces import Tokenizer
 
 
 class Purse:
-    """A token budget that pieces of text are paid from.
+    """A token budget that pieces of text are paid from, each with its own count.
 
-    A piece costs its own tokens plus the tokenizer's concatenation bound, so the whole can never cost more than
-    the sum of its pieces.
+    Text put together may count a little more or less than its pieces, so what is bought is a draft: whoever renders
+    it counts the whole once and gives something back if it is too much.
     """
 
     def __init__(self, tokenizer: Tokenizer, budget: int) -> None:
@@ -17,8 +17,8 @@ class Purse:
         self.left = budget
 
     def price(self, text: str) -> int:
-        """Return what a piece costs; nothing costs nothing."""
-        return self._tokenizer.count(text) + self._tokenizer.concatenation_bound if text else 0
+        """Return what a piece costs."""
+        return self._tokenizer.count(text)
 
     def pay(self, price: int) -> bool:
         """Take the price if it is there and say whether it was."""
@@ -29,4 +29,4 @@ class Purse:
 
     def cut(self, text: str, price: int) -> str:
         """Return the longest beginning of the text that costs at most `price`."""
-        return self._tokenizer.truncate(text, max(price - self._tokenizer.concatenation_bound, 0))
+        return self._tokenizer.truncate(text, price)

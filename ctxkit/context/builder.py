@@ -53,7 +53,7 @@ def build(
     """
     purse = Purse(tokenizer, budget)
     draft = _Draft()
-    tail = _question(question, purse, budget)
+    tail = _question(question, purse)
     _choose_newest(draft, recent, purse)
     _choose_recent(draft, recent, purse, allowance=purse.left // 2)
     _choose_memories(draft, candidates, purse, hits)
@@ -63,13 +63,13 @@ def build(
     return _render(draft, recent, question, tail, tokenizer, budget)
 
 
-def _question(question: str, purse: Purse, budget: int) -> str:
-    titled = f"{render.TITLES['question']}{question}"
-    for tail in (titled, question):
+def _question(question: str, purse: Purse) -> str:
+    """Pay for the question, with its title if there is room for that too."""
+    for tail in (f"{render.TITLES['question']}{question}", question):
         if purse.pay(purse.price(tail)):
             return tail
     raise BudgetTooSmallError(
-        f"the question takes {purse.price(question)} tokens; the budget is {budget}.",
+        f"the question takes {purse.price(question)} tokens; the budget is {purse.left}.",
         fix="raise prompt_token_budget, or ask a shorter question.",
     )
 
@@ -179,28 +179,27 @@ def _render(
         }
         text = "".join(sections.values())
         tokens = tokenizer.count(text)
-        if tokens <= budget:
+        if tokens <= budget or text == tail:
             break
-        # Only a tokenizer that breaks its declared bound comes here; the budget is kept all the same.
-        dropped = _drop_least(draft)
-        draft.ledger = [
-            replace(row, kept=False, reason="left out: the tokenizer counted more than it declared")
-            if row.kept and row.id == dropped
-            else row
-            for row in draft.ledger
-        ]
+        _give_back(draft)
     parts = {name: tokenizer.count(body) for name, body in sections.items() if body}
     return ContextResult(text, question, tokens, budget, parts, tuple(draft.ledger))
 
 
-def _drop_least(draft: _Draft) -> str:
+def _give_back(draft: _Draft) -> None:
+    """Take out what matters least, because the whole counted more than its pieces."""
     if draft.summaries:
-        return draft.summaries.popitem()[0]
-    if draft.memories:
-        return draft.memories.pop().id
-    if draft.recent:
-        return draft.recent.popitem()[0]
-    raise BudgetTooSmallError("the question alone exceeds the budget.", fix="raise prompt_token_budget.")
+        dropped, _ = draft.summaries.popitem()
+    elif draft.memories:
+        dropped = draft.memories.pop().id
+    else:
+        dropped, _ = draft.recent.popitem()
+    draft.ledger = [
+        replace(row, kept=False, reason="left out again: the whole counted more than its pieces")
+        if row.kept and row.id == dropped
+        else row
+        for row in draft.ledger
+    ]
 
 
 def _recent_row(turn: Turn, tokens: int, *, kept: bool, reason: str) -> LedgerRow:

@@ -22,6 +22,7 @@ class FrozenDict(dict[str, Any]):
     """A dict that cannot be changed: what keeps a frozen model frozen all the way down."""
 
     def _refuse(self, *_args: object, **_kwargs: object) -> Any:
+        """Raise TypeError: a specification does not change."""
         msg = "this mapping is immutable; make a new specification instead."
         raise TypeError(msg)
 
