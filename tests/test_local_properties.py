@@ -91,7 +91,7 @@ def brute_force(records: list[Record], query: list[float], metric: Metric, k: in
     k=st.integers(1, 16),
     metric=st.sampled_from(["cosine", "dot", "l2"]),
 )
-def test_the_store_equals_brute_force(  # noqa: PLR0913, PLR0917 - one argument per thing drawn
+def test_the_store_equals_brute_force(
     first: dict[str, Any],
     second: dict[str, Any],
     where: dict[str, Any],

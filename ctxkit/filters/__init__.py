@@ -8,7 +8,7 @@ evaluator that every backend must agree with.
 from __future__ import annotations
 
 from ctxkit.filters.builder import Condition, F
-from ctxkit.filters.evaluate import matches, same_value
+from ctxkit.filters.evaluate import compare_value, matches, same_value
 from ctxkit.filters.grammar import (
     OPERATORS,
     And,
@@ -32,6 +32,7 @@ __all__ = [
     "Or",
     "Where",
     "check_operators",
+    "compare_value",
     "matches",
     "parse",
     "same_value",

@@ -20,7 +20,7 @@ def matches(node: Filter, metadata: Mapping[str, MetadataValue]) -> bool:
         return any(matches(part, metadata) for part in node.parts)
     if isinstance(node, Not):
         return not matches(node.part, metadata)
-    return node.field in metadata and _compare(metadata[node.field], node)
+    return node.field in metadata and compare_value(metadata[node.field], node)
 
 
 def same_value(left: object, right: object) -> bool:
@@ -30,7 +30,8 @@ def same_value(left: object, right: object) -> bool:
     return _kind(left) == _kind(right) and left == right
 
 
-def _compare(value: MetadataValue, test: Compare) -> bool:
+def compare_value(value: MetadataValue, test: Compare) -> bool:
+    """Whether one present value passes one test."""
     operator, operand = test.operator, test.operand
     if operator == "$exists":
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ def check_id(record_id: object) -> str:
     if not record_id:
         msg = "an id is the empty string."
         raise InvalidRecordError(msg, fix="give every record a non-empty id.")
+    if len(record_id) <= MAX_ID_BYTES and record_id.isascii():
+        return str(record_id)
     size = len(_encoded(record_id, f"the id {_shown(record_id)}"))
     if size > MAX_ID_BYTES:
         msg = f"the id {_shown(record_id)} takes {size} bytes in UTF-8; the limit is {MAX_ID_BYTES}."
@@ -54,7 +56,8 @@ def check_text(text: object, *, record_id: str = "") -> str:
     if not isinstance(text, str):
         msg = f"the text of {_shown(record_id)} is {type(text).__name__}, not str."
         raise InvalidRecordError(msg, fix="pass str; the empty string is fine.")
-    _encoded(text, f"the text of {_shown(record_id)}")
+    if not text.isascii():
+        _encoded(text, f"the text of {_shown(record_id)}")
     return str(text)
 
 
@@ -69,12 +72,16 @@ def check_metadata(metadata: object, *, record_id: str = "", fields: Mapping[str
         raise InvalidRecordError(msg, fix="pass a dict of str keys.")
     checked: Metadata = {}
     for key, value in metadata.items():
-        place = f"the metadata of {_shown(record_id)}"
         if not isinstance(key, str) or not key or key.startswith("$"):
-            msg = f"{place} has the key {_shown(key)}."
+            msg = f"the metadata of {_shown(record_id)} has the key {_shown(key)}."
             raise InvalidRecordError(msg, fix="use non-empty str keys that do not start with '$'.")
-        _encoded(key, f"a key of {place}")
-        checked[str(key)] = _check_value(value, f"{place}, key {_shown(key)}")
+        # The common cases first: naming the place of a value costs more than checking it.
+        if not key.isascii():
+            _encoded(key, f"a key of the metadata of {_shown(record_id)}")
+        if _is_plain(value):
+            checked[key] = value
+        else:
+            checked[str(key)] = _check_value(value, f"the metadata of {_shown(record_id)}, key {_shown(key)}")
     for name, field_type in (fields or {}).items():
         if name in checked and not _has_type(checked[name], field_type):
             msg = (
@@ -109,6 +116,9 @@ def check_vectors(
     if given.ndim != 2 or given.shape[1] != dimension:  # noqa: PLR2004 - an (n, d) array has two axes
         msg = f"vectors have shape {given.shape}; the collection needs (n, {dimension})."
         raise error(msg, fix=f"embed with a model of {dimension} dimensions, or use another collection.")
+    if given.dtype.itemsize < np.dtype(np.float32).itemsize:
+        # Half precision and small ints cannot hold the limits that they are compared with.
+        given = given.astype(np.float32)
     checked = given if present is None else np.where(present[:, None], given, 0)
     _refuse_rows(~np.isfinite(checked).all(axis=1), "NaN or infinity", error)
     _refuse_rows((np.abs(checked) > _FLOAT32_MAX).any(axis=1), "a number beyond float32", error)
@@ -164,6 +174,10 @@ def normalize_batch(
 
 
 def _as_columns(records: Iterable[Record]) -> RecordBatch:
+    given_batch: object = records
+    if isinstance(given_batch, Record) or not isinstance(given_batch, Iterable):
+        found = "one Record" if isinstance(given_batch, Record) else type(given_batch).__name__
+        raise InvalidRecordError(f"the batch is {found}.", fix="pass a list of ctxkit.Record, or one RecordBatch.")
     rows: list[Any] = list(records)
     for row in rows:
         if not isinstance(row, Record):
@@ -214,6 +228,16 @@ def _refuse_rows(bad: npt.NDArray[np.bool_], what: str, error: type[StoreError])
         msg = f"the vector in row {int(np.argmax(bad))} has {what}."
         fix = "check the embedder's output." if error is InvalidRecordError else "check the query's embedding."
         raise error(msg, fix=fix)
+
+
+def _is_plain(value: Any) -> TypeGuard[MetadataScalar]:
+    """Whether a value needs no conversion and no closer look."""
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii())
+    if kind is float:
+        return math.isfinite(value)
+    return kind is bool or (kind is int and value in _INT64)
 
 
 def _check_value(value: object, place: str) -> MetadataValue:

@@ -1,0 +1,256 @@
+"""The durable store that any index of vectors can stand on."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from ctxkit.filters import And, Filter, Where, parse
+from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, StoreHealth, StoreStats, VectorStore
+from ctxkit.local import arguments, catalog, layout, lexical, rows, scan, schema
+from ctxkit.local.config import LocalConfig
+from ctxkit.local.handle import Handle
+from ctxkit.local.health import examine
+from ctxkit.local.index import AnnIndex
+from ctxkit.local.search import Found, Searcher, damaged_rows
+from ctxkit.local.session import connect
+from ctxkit.local.view import View
+from ctxkit.records import Hit, Hits, Metric, Record, RecordBatch, check_k, normalize_batch
+
+
+class EngineStore(VectorStore):
+    """A vector store on SQLite; a backend derives from it and says which index it searches with.
+
+    SQLite holds the truth. Each handle keeps the ids, the index and the filter columns in memory, follows other
+    writers before each read, and checks the checksum of every row it reads. Threads may share a handle.
+    """
+
+    def __init__(self, handle: Handle, config: LocalConfig) -> None:
+        self._handle = handle
+        self._config = config
+
+    @classmethod
+    @abstractmethod
+    def make_index(cls, dimension: int, metric: Metric, config: LocalConfig) -> AnnIndex:
+        """Return an empty index."""
+
+    @classmethod
+    def open(cls, spec: CollectionSpec, config: BackendConfig) -> Self:
+        """Open the collection, making it when it does not exist; every row is read and checked."""
+        local = arguments.local_config(config, cls.backend)
+        arguments.check_options(spec, cls.backend)
+        session = catalog.open_session(spec, local, cls.backend)
+        try:
+            handle = Handle(session, spec, lambda: cls.make_index(spec.dimension, spec.metric, local))
+            handle.adopt(spec)
+        except BaseException:
+            session.close()
+            raise
+        return cls(handle, local)
+
+    @classmethod
+    def list_collections(cls, config: BackendConfig) -> list[str]:
+        """Return the names of all collections under the path, sorted; none for collections in memory."""
+        return catalog.list_names(arguments.local_config(config, cls.backend), cls.backend)
+
+    @classmethod
+    def describe_collection(cls, config: BackendConfig, name: str) -> CollectionSpec:
+        """Return what the collection was made with."""
+        return catalog.describe(arguments.local_config(config, cls.backend), cls.backend, name)
+
+    @classmethod
+    def drop_collection(cls, config: BackendConfig, name: str) -> None:
+        """Delete the collection; handles on it raise CollectionNotFoundError from then on."""
+        catalog.drop(arguments.local_config(config, cls.backend), cls.backend, name)
+
+    @property
+    def spec(self) -> CollectionSpec:
+        """What this collection is."""
+        return self._handle.spec
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can do as it is configured."""
+        return self._config.capabilities()
+
+    def upsert(self, records: Sequence[Record] | RecordBatch) -> None:
+        """Write a batch, all of it or nothing; it is committed when this returns."""
+        self._handle.session.check_open()
+        self._handle.upsert(
+            lambda spec: normalize_batch(records, dimension=spec.dimension, metric=spec.metric, fields=spec.fields)
+        )
+
+    def get(self, ids: Sequence[str], *, include_vectors: bool = False) -> list[Record | None]:
+        """Return the records in the order of `ids`, None where there is none."""
+        wanted = arguments.checked_ids(ids)
+        handle = self._handle
+        with handle.reading() as (connection, view):
+            labels = [view.label(record_id) for record_id in wanted]
+            if None in labels:
+                # The missing one may be the damaged one: "there is none" would be a guess.
+                handle.refuse_damage(view)
+            known = [label for label in labels if label is not None]
+            if bad := [view.damaged[label] for label in known if label in view.damaged]:
+                raise damaged_rows(bad, handle.session.place)
+            stored = rows.fetch(connection, known, handle.spec.dimension, with_vectors=include_vectors)
+            handle.refuse_unsound(view, known, stored)
+            return [None if label is None else stored[label].record() for label in labels]
+
+    def delete(self, ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
+        """Delete by id, by filter, or the intersection; return how many existed."""
+        wanted, node = arguments.deletion(ids, where)
+        handle = self._handle
+
+        def selected(connection: sqlite3.Connection, view: View) -> list[int]:
+            by_id = {label for name in wanted or () if (label := view.label(name)) is not None}
+            if node is None:
+                return sorted(by_id)
+            handle.refuse_damage(view)
+            labels: list[int] = view.labels[view.mask(connection, node)].tolist()
+            return labels if wanted is None else [label for label in labels if label in by_id]
+
+        return handle.delete(selected)
+
+    def count(self, where: Where | None = None) -> int:
+        """Return the number of records that pass the filter."""
+        node = parse(where)
+        with self._handle.reading(whole=True) as (connection, view):
+            return len(view) if node == And(()) else int(np.count_nonzero(view.mask(connection, node)))
+
+    def query(
+        self,
+        vectors: npt.ArrayLike,
+        k: int,
+        *,
+        where: Where | None = None,
+        min_score: float | None = None,
+        include_vectors: bool = False,
+    ) -> list[Hits]:
+        """Return, for each query vector, the k nearest records that pass the filter, by exact float64 scores."""
+        spec = self.spec
+        limit, least = check_k(k), arguments.checked_score(min_score)
+        queries = arguments.query_vectors(vectors, spec)
+        node = parse(where)
+        with self._handle.reading(whole=True) as (connection, view):
+            mask = None if node == And(()) else view.mask(connection, node)
+            searcher = Searcher(view, connection, spec.metric, self._handle.session.place)
+            found = [
+                hits if least is None else [hit for hit in hits if hit.score >= least]
+                for hits in searcher.search(queries, limit, mask)
+            ]
+            return self._hits(connection, view, found, spec.metric, include_vectors=include_vectors)
+
+    def text_query(self, text: str, k: int, *, where: Where | None = None) -> Hits:
+        """Return up to k records that share words with `text`, by BM25; words are stemmed as English."""
+        limit, words = check_k(k), arguments.checked_text(text)
+        node = parse(where)
+        with self._handle.reading(whole=True) as (connection, view):
+            mask = None if node == And(()) else view.mask(connection, node)
+            found = lexical.search(connection, view, words, limit, mask, self._handle.session.place)
+            return self._hits(connection, view, [found], None, include_vectors=False)[0]
+
+    def scan(
+        self,
+        where: Where | None = None,
+        *,
+        order_by: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        include_vectors: bool = False,
+    ) -> Iterator[Record]:
+        """Yield every record that passes the filter, each exactly once, in the order of writing or by a field.
+
+        Bools and lists in the `order_by` field count as records without it.
+        """
+        scan.check_scan(order_by, limit)
+        node = parse(where)
+        with self._handle.reading(whole=True) as (connection, view):
+            mask = view.mask(connection, node)
+            ids = scan.planned(view, connection, mask, order_by=order_by, descending=descending, limit=limit)
+            since = int(view.labels[-1]) if view.size else 0
+        return self._pages(ids, node, since, include_vectors=include_vectors)
+
+    def flush(self) -> None:
+        """Bring everything acknowledged from the log into the database file."""
+        with self._handle.examining():
+            pass
+        with self._handle.session.outside() as connection:
+            connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+
+    def optimize(self) -> None:
+        """Make the text index and the database file compact, and the index in memory anew."""
+        self._handle.optimize()
+
+    def stats(self) -> StoreStats:
+        """Return figures about the collection."""
+        database = self._handle.session.database
+        with self._handle.reading() as (connection, view):
+            pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+            return StoreStats(
+                rows=len(view),
+                vectors=len(view.index),
+                bytes_in_memory=view.nbytes + (pages * size if database is None else 0),
+                bytes_on_disk=None if database is None else layout.size_of(database.parent),
+                details={
+                    "index_type": view.index.name,
+                    "columns": view.columns.names,
+                    "seq": view.seq,
+                    "tombstones": view.size - len(view),
+                    "durability": None if database is None else self._config.durability,
+                    "path": None if database is None else str(database.parent),
+                },
+            )
+
+    def health(self) -> StoreHealth:
+        """Read and check everything that is stored; takes as long as opening."""
+        session, dimension = self._handle.session, self.spec.dimension
+        with self._handle.examining() as (connection, state, view):
+            if session.database is None:
+                return examine(connection, state, view, dimension)
+        # A fresh connection: the cache of ours would hide what happened to the file.
+        with closing(connect(session.database, session.place, self._config.durability, make=False)) as fresh:
+            fresh.execute("BEGIN")
+            return examine(fresh, schema.read_state(fresh, session.place), view, dimension)
+
+    def close(self) -> None:
+        """Release everything; closing twice is fine."""
+        self._handle.close()
+
+    def __repr__(self) -> str:
+        where = "in memory" if self._config.path is None else str(self._config.path)
+        state = ", closed" if self._handle.session.closed else ""
+        spec = self.spec
+        return f"{type(self).__name__}({spec.name!r}, {spec.dimension} x {spec.metric}, {where}{state})"
+
+    def _hits(
+        self,
+        connection: sqlite3.Connection,
+        view: View,
+        found: list[list[Found]],
+        metric: Metric | None,
+        *,
+        include_vectors: bool,
+    ) -> list[Hits]:
+        labels = list({hit.label: None for hits in found for hit in hits})
+        stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=include_vectors)
+        self._handle.refuse_unsound(view, labels, stored)
+
+        def made(hit: Found) -> Hit:
+            row = stored[hit.label]
+            return Hit(hit.id, hit.score, row.text, row.metadata, row.own_vector(), metric)
+
+        return [Hits([made(hit) for hit in hits]) for hits in found]
+
+    def _pages(self, ids: list[str], node: Filter, since: int, *, include_vectors: bool) -> Iterator[Record]:
+        place = self._handle.session.place
+        for start in range(0, len(ids), scan.PAGE):
+            part = ids[start : start + scan.PAGE]
+            with self._handle.reading() as (connection, view):
+                records = scan.page(view, connection, part, node, place, with_vectors=include_vectors, since=since)
+            yield from records

@@ -1,0 +1,101 @@
+"""From SQLite's and the system's errors to typed ones that name cause and fix."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctxkit.errors import (
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreLockedError,
+    StoreUnavailableError,
+)
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FREE_FIX = "free some space; everything acknowledged before is intact."
+_RESTORE_FIX = "restore the collection's directory from a copy, or drop the collection and write it anew."
+_LOCKED = ("locked", "busy")
+_UNAVAILABLE = ("unable to open", "readonly", "read-only", "disk I/O error", "out of memory", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an error happened: what every message of the engine names."""
+
+    backend: str
+    collection: str | None
+    path: Path | None
+    busy_timeout: float = 0.0
+
+    def corrupt(self, message: str, *, fix: str = _RESTORE_FIX) -> StoreCorruptError:
+        """Return a StoreCorruptError of this place."""
+        return StoreCorruptError(message, fix=fix, backend=self.backend, collection=self.collection)
+
+    def unavailable(self, cause: object) -> StoreUnavailableError:
+        """Return a StoreUnavailableError that names the path."""
+        return StoreUnavailableError(
+            f"{self.path} cannot be used: {cause}.",
+            fix=f"make {self.path} a directory that this user may read and write, or set another `path`.",
+            backend=self.backend,
+            collection=self.collection,
+        )
+
+    def full(self, cause: object) -> StoreFullError:
+        """Return a StoreFullError that names the path."""
+        return StoreFullError(
+            f"there is no room left under {self.path}: {cause}.",
+            fix=_FREE_FIX,
+            backend=self.backend,
+            collection=self.collection,
+        )
+
+    def locked(self) -> StoreLockedError:
+        """Return a StoreLockedError that names the waiting time."""
+        return StoreLockedError(
+            f"another process held {self.path} for longer than {self.busy_timeout:g} s.",
+            fix="try again, or raise `busy_timeout`.",
+            backend=self.backend,
+            collection=self.collection,
+        )
+
+
+@contextmanager
+def guarded(place: Place) -> Iterator[None]:
+    """Turn every SQLite and system error inside the block into a typed one."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translated(error, place) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes a damaged schema in its message, and Python cannot decode that.
+        raise place.corrupt("the database is damaged: its schema is no text.") from error
+    except OSError as error:
+        cause = error.strerror or error
+        raise (place.full(cause) if error.errno in _FULL else place.unavailable(cause)) from error
+
+
+def translated(error: sqlite3.Error, place: Place) -> StoreError:
+    """Return the typed error for one of SQLite's."""
+    message = str(error)
+    if any(word in message for word in _LOCKED):
+        return place.locked()
+    if "full" in message:
+        return place.full(message)
+    if "disk I/O error" in message and _at_a_limit():
+        # SQLite says "full" for ENOSPC alone; a file-size limit or a quota reaches it as an I/O error.
+        return place.full("a file-size limit was reached")
+    if any(word in message for word in _UNAVAILABLE):
+        return place.unavailable(message)
+    # Our statements are fixed, so whatever else SQLite finds wrong with them is wrong with the file.
+    return place.corrupt(f"the database is damaged: {message}.")
+
+
+def _at_a_limit() -> bool:
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY

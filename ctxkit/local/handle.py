@@ -1,0 +1,208 @@
+"""One handle on a collection: a session, what the collection is, and a view that follows the database."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from ctxkit.errors import StoreError
+from ctxkit.interfaces import CollectionSpec
+from ctxkit.local import catalog, rows, schema, text, writing
+from ctxkit.local.index import AnnIndex
+from ctxkit.local.search import damaged_rows
+from ctxkit.local.session import Session
+from ctxkit.local.view import View
+from ctxkit.records import FieldType, RecordBatch, check_metadata
+
+_log = logging.getLogger("ctxkit.local")
+
+
+class Handle:
+    """Transactions on one collection, each with a view that is true to it."""
+
+    def __init__(self, session: Session, spec: CollectionSpec, make_index: Callable[[], AnnIndex]) -> None:
+        self.session = session
+        self.spec = spec
+        self._make_index = make_index
+        self._view: View | None = None
+        self._wrote = False
+
+    @contextmanager
+    def reading(self, *, whole: bool = False) -> Iterator[tuple[sqlite3.Connection, View]]:
+        """Give a read transaction; `whole`: the answer depends on every row, so damage anywhere is an error."""
+        with self.session.read() as (connection, state):
+            view = self._fresh(connection, state)
+            if whole:
+                self.refuse_damage(view)
+            yield connection, view
+
+    @contextmanager
+    def examining(self) -> Iterator[tuple[sqlite3.Connection, schema.State, View | None]]:
+        """Give a read transaction that loads nothing, with the view as it is."""
+        with self.session.read() as (connection, state):
+            yield connection, state, self._view
+
+    def upsert(self, normalized: Callable[[CollectionSpec], RecordBatch]) -> None:
+        """Write what `normalized` makes for the collection's specification; it may be asked twice."""
+        asked = self.spec
+        batch = normalized(asked)
+        with self.session.lock:
+            with self.session.write() as (connection, state):
+                view = self._fresh(connection, state)
+                if self.spec.fields != asked.fields:
+                    # Another handle has declared fields since the batch was checked.
+                    batch = normalized(self.spec)
+                if not len(batch):
+                    return
+                removed = [label for name in batch.ids if (label := view.label(name)) is not None]
+                added = rows.encode(batch, state.last_label + 1)
+                writing.write(connection, state, view, self.session.place, removed=removed, added=added)
+            self._apply(view, state, removed, batch)
+
+    def delete(self, select: Callable[[sqlite3.Connection, View], list[int]]) -> int:
+        """Delete the labels that `select` names; return how many."""
+        with self.session.lock:
+            with self.session.write() as (connection, state):
+                view = self._fresh(connection, state)
+                removed = select(connection, view)
+                if not removed:
+                    return 0
+                writing.write(connection, state, view, self.session.place, removed=removed, added=None)
+            self._apply(view, state, removed, None)
+        return len(removed)
+
+    def adopt(self, asked: CollectionSpec) -> None:
+        """Load the collection, compare it with what the opener asked for, and take over what may be added."""
+        place = self.session.place
+        with self.session.write() as (connection, state):
+            stored, _ = schema.read_meta(connection, place)
+            self.spec = catalog.check_same(stored, asked, place, has_vectors=state.vectors > 0)
+            if state.text_seq == state.seq and text.digest(connection) != state.text_digest:
+                _log.warning("%s: the text index was damaged and is made anew.", self.spec.name)
+                self._rebuild_words(connection, state)
+            view = self._load(connection, state)
+            if self.spec != stored:
+                added = {name: kind for name, kind in self.spec.fields.items() if name not in stored.fields}
+                _check_fields(view, added)
+                state.seq += 1
+                schema.write_meta(connection, self.spec, state.incarnation)
+                schema.log_change(connection, state.seq, schema.DESCRIBED, [(0, 0)])
+                schema.write_state(connection, state)
+                view.seq = state.seq
+                self._wrote = True
+            self._view = view
+
+    def optimize(self) -> None:
+        """Tidy the text index (make it anew where it is damaged) and the database file."""
+        with self.session.lock:
+            with self.session.write() as (connection, state):
+                self._fresh(connection, state)
+                if text.is_sound(connection, state.rows):
+                    connection.execute("INSERT INTO words(words) VALUES('optimize')")
+                    state.text_seq = -1
+                    schema.write_state(connection, state)
+                else:
+                    self._rebuild_words(connection, state)
+            self._wrote = True
+            with self.session.outside() as connection:
+                connection.execute("ANALYZE")
+                pages = connection.execute("PRAGMA page_count").fetchone()[0]
+                free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+                if free > pages // 4:
+                    connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._view = None
+
+    def close(self) -> None:
+        """Release everything; closing twice is fine."""
+        with self.session.lock:
+            if self._wrote and self.session.database is not None and not self.session.closed:
+                self._seal()
+            self._view = None
+            self.session.close()
+
+    def refuse_damage(self, view: View) -> None:
+        """Raise StoreCorruptError when rows are known to be damaged or missing."""
+        if view.damaged:
+            raise damaged_rows(list(view.damaged.values()), self.session.place)
+        if view.lost:
+            raise self.session.place.corrupt(f"at least {view.lost} records are missing from the database.")
+
+    def refuse_unsound(self, view: View, labels: Sequence[int], stored: Mapping[int, rows.StoredRow]) -> None:
+        """Raise StoreCorruptError unless every label was read and matches its checksum."""
+        bad = [row.id for row in stored.values() if not row.ok]
+        if gone := set(labels).difference(stored):
+            bad += [name for label, name in zip(view.labels.tolist(), view.ids, strict=True) if label in gone]
+        if bad:
+            raise damaged_rows(bad, self.session.place)
+
+    def _fresh(self, connection: sqlite3.Connection, state: schema.State) -> View:
+        """Return the view, brought to the transaction's sequence number."""
+        view = self._view
+        if view is not None and view.seq == state.seq:
+            return view
+        # Half a replay would be a lie: without a view, the next read loads anew.
+        self._view = None
+        if view is None or view.worn or not state.trimmed <= view.seq < state.seq or _described(connection, view.seq):
+            self.spec, _ = schema.read_meta(connection, self.session.place)
+            view = self._load(connection, state)
+        else:
+            view.replay(connection, state, self.spec.dimension)
+        self._view = view
+        return view
+
+    def _load(self, connection: sqlite3.Connection, state: schema.State) -> View:
+        view = View(self._make_index(), self.spec.fields)
+        view.load(connection, state, self.spec.dimension, list(self.spec.fields))
+        return view
+
+    def _apply(self, view: View, state: schema.State, removed: Sequence[int], batch: RecordBatch | None) -> None:
+        """Bring a committed write into the view."""
+        self._view = None
+        self._wrote = True
+        if batch is not None:
+            present = np.asarray(batch.present)
+            first = state.last_label - len(batch) + 1
+            vectors = np.asarray(batch.vectors, dtype=np.float32)
+            vectors = vectors if present.all() else np.ascontiguousarray(vectors[present])
+            metadata = [dict(item) for item in batch.metadata or ()]
+            view.add(range(first, first + len(batch)), batch.ids, present, vectors, lambda: metadata)
+        if removed:
+            view.remove(np.array(sorted(removed), dtype=np.int64))
+        view.seq = state.seq
+        self._view = None if view.worn else view
+
+    def _rebuild_words(self, connection: sqlite3.Connection, state: schema.State) -> None:
+        writing.rebuild_words(connection)
+        state.text_seq = -1
+        schema.write_state(connection, state)
+        self._wrote = True
+
+    def _seal(self) -> None:
+        """Leave a checksum of the text index, if nobody else is writing just now."""
+        try:
+            with self.session.outside() as connection:
+                connection.execute("PRAGMA busy_timeout = 0")
+            with self.session.write() as (connection, state):
+                state.text_seq, state.text_digest = state.seq, text.digest(connection)
+                schema.write_state(connection, state)
+        except StoreError as error:
+            _log.debug("%s: closed without a checksum of the text index: %s", self.spec.name, error)
+
+
+def _described(connection: sqlite3.Connection, since: int) -> bool:
+    query = "SELECT 1 FROM changes WHERE seq > ? AND op = ? LIMIT 1"
+    return connection.execute(query, (since, schema.DESCRIBED)).fetchone() is not None
+
+
+def _check_fields(view: View, added: Mapping[str, FieldType]) -> None:
+    """Refuse a newly declared field that a stored value contradicts."""
+    for name, kind in added.items():
+        column = view.columns.column(name)
+        for code, value in enumerate(column.values):
+            row = int(np.argmax(column.codes == code))
+            check_metadata({name: value}, record_id=view.ids[row], fields={name: kind})

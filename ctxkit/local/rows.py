@@ -1,0 +1,242 @@
+"""Rows as bytes: encoding, checksums, and the SQL that writes and reads records.
+
+Each row has two checksums (CRC-32). The vector's covers its label and bytes; the record's covers label, id,
+text, metadata and the vector's checksum, so that a vector that is lost or exchanged is noticed as well.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from ctxkit.local.text import prepared
+from ctxkit.records import FloatVector, FloatVectors, Metadata, Record, RecordBatch
+
+_HEAD = struct.Struct("<qqIII")
+_LABEL = struct.Struct("<q")
+_LITTLE = np.dtype("<f4")
+_CHUNK = 512
+_LOAD_CHUNK = 4096
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+_COLUMNS = "r.label, r.id, r.checksum, r.metadata, r.text, v.checksum"
+_JOIN = " FROM records r LEFT JOIN vectors v ON v.label = r.label"
+_VECTORS = "SELECT label, checksum, vector FROM vectors"
+_SELECT = {False: "SELECT " + _COLUMNS + ", NULL" + _JOIN, True: "SELECT " + _COLUMNS + ", v.vector" + _JOIN}
+
+
+@dataclass(slots=True)
+class StoredRow:
+    """One row as it was read; `ok` says whether it matches its checksums."""
+
+    label: int
+    raw_id: bytes
+    checksum: int
+    raw_metadata: bytes
+    raw_text: bytes
+    vector: FloatVector | None
+    has_vector: bool
+    ok: bool
+
+    @property
+    def id(self) -> str:
+        """The id; of a damaged row, what can still be read of it."""
+        return self.raw_id.decode("utf-8", "replace")
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self.raw_text.decode("utf-8")
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata, a new dict each time."""
+        found: Metadata = json.loads(self.raw_metadata.decode())
+        return found
+
+    def own_vector(self) -> FloatVector | None:
+        """Return a copy of the vector, if it was read."""
+        return None if self.vector is None else self.vector.copy()
+
+    def record(self) -> Record:
+        """Return the row as a record."""
+        return Record(self.id, self.text, self.own_vector(), self.metadata)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Many sound rows as columns: `vectors` holds only the rows marked in `present`; `damaged` is label to id."""
+
+    labels: list[int]
+    ids: list[str]
+    present: npt.NDArray[np.bool_]
+    vectors: FloatVectors
+    raw_metadata: list[bytes]
+    digest: int
+    damaged: dict[int, str]
+
+
+@dataclass(slots=True)
+class EncodedBatch:
+    """A batch as the rows of three tables, and what it adds to the collection's digest."""
+
+    records: list[tuple[int, str, int, str, str]]
+    vectors: list[tuple[int, int, bytes]]
+    words: list[tuple[int, str]]
+    digest: int
+
+
+def encode(batch: RecordBatch, first_label: int) -> EncodedBatch:
+    """Encode a normalised batch whose records get the labels `first_label`, `first_label` + 1, ..."""
+    vectors = np.asarray(batch.vectors, dtype=_LITTLE)
+    width = vectors.shape[1] * vectors.itemsize
+    raw = memoryview(vectors.tobytes())
+    present = np.asarray(batch.present).tolist()
+    encoded = EncodedBatch([], [], [], 0)
+    for row, (record_id, text, metadata) in enumerate(
+        zip(batch.ids, batch.texts or (), batch.metadata or (), strict=True)
+    ):
+        label = first_label + row
+        own = None
+        if present[row]:
+            blob = bytes(raw[row * width : (row + 1) * width])
+            own = vector_checksum(label, blob)
+            encoded.vectors.append((label, own, blob))
+        dumped = _dumps(metadata) if metadata else "{}"
+        checksum = record_checksum(label, own, record_id.encode(), text.encode(), dumped.encode())
+        encoded.records.append((label, record_id, checksum, dumped, text))
+        encoded.words.append((label, prepared(text)))
+        encoded.digest += checksum
+    return encoded
+
+
+def record_checksum(label: int, vector: int | None, record_id: bytes, text: bytes, metadata: bytes) -> int:
+    """Return the checksum of a record; `vector` is its vector's checksum, None without one."""
+    head = _HEAD.pack(label, -1 if vector is None else vector, len(record_id), len(text), len(metadata))
+    return crc32(metadata, crc32(text, crc32(record_id, crc32(head))))
+
+
+def vector_checksum(label: int, blob: bytes) -> int:
+    """Return the checksum of a vector's bytes at its label."""
+    return crc32(blob, crc32(_LABEL.pack(label)))
+
+
+def insert(connection: sqlite3.Connection, encoded: EncodedBatch) -> None:
+    """Write an encoded batch inside the caller's transaction."""
+    connection.executemany("INSERT INTO records VALUES(?, ?, ?, ?, ?)", encoded.records)
+    connection.executemany("INSERT INTO vectors VALUES(?, ?, ?)", encoded.vectors)
+    connection.executemany("INSERT INTO words(rowid, text) VALUES(?, ?)", encoded.words)
+
+
+def remove(connection: sqlite3.Connection, labels: Iterable[int]) -> None:
+    """Delete records and vectors by label inside the caller's transaction; the text index is the caller's."""
+    pairs = [(label,) for label in labels]
+    connection.executemany("DELETE FROM records WHERE label = ?", pairs)
+    connection.executemany("DELETE FROM vectors WHERE label = ?", pairs)
+
+
+def fetch(
+    connection: sqlite3.Connection, labels: Sequence[int], dimension: int, *, with_vectors: bool
+) -> dict[int, StoredRow]:
+    """Return the rows of these labels that exist, checked; the vector's own bytes only where they are read."""
+    found: dict[int, StoredRow] = {}
+    for chunk in _padded(labels):
+        sql = _SELECT[with_vectors] + " WHERE r.label IN (" + ",".join("?" * len(chunk)) + ")"
+        for raw in connection.execute(sql, chunk):
+            row = _as_row(raw, dimension, with_vectors=with_vectors)
+            found[row.label] = row
+    return found
+
+
+def fetch_vectors(connection: sqlite3.Connection, labels: Sequence[int], dimension: int) -> dict[int, FloatVector]:
+    """Return the vectors of these labels; those that are missing or damaged are left out."""
+    found: dict[int, FloatVector] = {}
+    width = _LITTLE.itemsize * dimension
+    for chunk in _padded(labels):
+        sql = _VECTORS + " WHERE label IN (" + ",".join("?" * len(chunk)) + ")"
+        for label, checksum, blob in connection.execute(sql, chunk):
+            if isinstance(blob, bytes) and len(blob) == width and checksum == vector_checksum(label, blob):
+                found[label] = np.frombuffer(blob, dtype=_LITTLE)
+    return found
+
+
+def chunks(connection: sqlite3.Connection, dimension: int, between: tuple[int, int] | None = None) -> Iterator[Chunk]:
+    """Yield all rows, or those with labels in a closed range, in label order, checked, as columns."""
+    sql = _SELECT[True] + (
+        " ORDER BY r.label" if between is None else " WHERE r.label BETWEEN ? AND ? ORDER BY r.label"
+    )
+    cursor = connection.execute(sql, between or ())
+    while raws := cursor.fetchmany(_LOAD_CHUNK):
+        yield _as_chunk(raws, dimension)
+
+
+def texts(connection: sqlite3.Connection) -> Iterator[StoredRow]:
+    """Yield every row in label order without its vector, checked."""
+    cursor = connection.execute(_SELECT[False] + " ORDER BY r.label")
+    while raws := cursor.fetchmany(_LOAD_CHUNK):
+        for raw in raws:
+            yield _as_row(raw, 0, with_vectors=False)
+
+
+def _as_chunk(raws: Sequence[Sequence[Any]], dimension: int) -> Chunk:
+    good = [raw for raw in raws if _is_sound(raw, dimension, with_vectors=True)]
+    damaged = {}
+    if len(good) < len(raws):
+        sound = {raw[0] for raw in good}
+        damaged = {raw[0]: _as_row(raw, 0, with_vectors=False).id for raw in raws if raw[0] not in sound}
+    blobs = b"".join([raw[6] for raw in good if raw[5] is not None])
+    return Chunk(
+        [raw[0] for raw in good],
+        [raw[1].decode() for raw in good],
+        np.array([raw[5] is not None for raw in good], dtype=np.bool_),
+        np.frombuffer(blobs, dtype=_LITTLE).reshape(-1, dimension).astype(np.float32, copy=False),
+        [raw[3] for raw in good],
+        sum(raw[2] for raw in good),
+        damaged,
+    )
+
+
+def _as_row(raw: Sequence[Any], dimension: int, *, with_vectors: bool) -> StoredRow:
+    label, raw_id, checksum, metadata, text, own, blob = raw
+    if not _is_sound(raw, dimension, with_vectors=with_vectors):
+        return StoredRow(
+            label,
+            raw_id if isinstance(raw_id, bytes) else str(raw_id).encode(),
+            0,
+            b"{}",
+            b"",
+            None,
+            has_vector=False,
+            ok=False,
+        )
+    vector = np.frombuffer(blob, dtype=_LITTLE) if with_vectors and own is not None else None
+    return StoredRow(label, raw_id, checksum, metadata, text, vector, has_vector=own is not None, ok=True)
+
+
+def _is_sound(raw: Sequence[Any], dimension: int, *, with_vectors: bool) -> bool:
+    """Compare a row with its checksums."""
+    label, raw_id, checksum, metadata, text, own, blob = raw
+    try:
+        if checksum != record_checksum(label, own, raw_id, text, metadata):
+            return False
+        if not with_vectors or own is None:
+            return True
+        return len(blob) == _LITTLE.itemsize * dimension and own == vector_checksum(label, blob)
+    except (TypeError, struct.error):
+        # SQLite's types are per value: a flipped bit can turn a text into a number, or a number into NULL.
+        return False
+
+
+def _padded(labels: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the labels in chunks of a few sizes, so that SQLite's statement cache keeps every statement."""
+    for start in range(0, len(labels), _CHUNK):
+        chunk = list(labels[start : start + _CHUNK])
+        yield chunk + chunk[-1:] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))

@@ -1,0 +1,88 @@
+"""Reading a whole collection: each record that exists throughout, exactly once.
+
+A scan decides at its start which ids it will yield and in which order, then reads them page by page. A record
+replaced meanwhile has a new label but its old id, so it is neither missed nor met twice: it comes as it is now,
+unless it no longer passes the filter. Deleted ones are left out, new ones are not looked at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import islice
+
+import numpy as np
+
+from ctxkit.errors import InvalidQueryError
+from ctxkit.filters import Filter, matches
+from ctxkit.local import rows
+from ctxkit.local.faults import Place
+from ctxkit.local.index import Mask
+from ctxkit.local.search import damaged_rows
+from ctxkit.local.view import View
+from ctxkit.records import Record
+
+PAGE = 256
+
+
+def check_scan(order_by: object, limit: object) -> None:
+    """Raise InvalidQueryError for arguments that mean nothing."""
+    if order_by is not None and (not isinstance(order_by, str) or not order_by):
+        raise InvalidQueryError(f"order_by is {order_by!r}.", fix="name one metadata field.")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 0):
+        raise InvalidQueryError(f"limit is {limit!r}.", fix="pass a non-negative int, or None for all.")
+
+
+def planned(
+    view: View,
+    connection: sqlite3.Connection,
+    mask: Mask,
+    *,
+    order_by: str | None,
+    descending: bool,
+    limit: int | None,
+) -> list[str]:
+    """Return the ids to yield, in order.
+
+    By label (the order of writing), or by a field: numbers, then strings, then the rest - records without it and
+    those with a bool or a list there -, ties by id. `descending` turns the values round, strings then first.
+    """
+    wanted = np.flatnonzero(mask)
+    if order_by is None:
+        wanted = wanted[::-1] if descending else wanted
+        return [view.ids[row] for row in islice(wanted.tolist(), limit)]
+    keys, sortable = view.column(connection, order_by).order_keys()
+    with_key, without = wanted[sortable[wanted]], wanted[~sortable[wanted]]
+    values = keys[with_key]
+    if descending:
+        # Minus the least int64 would overflow; the complement turns the order round as well.
+        values = -values if values.dtype.kind == "f" else ~values
+    if limit is not None and 0 < limit < len(values):
+        near = values <= np.partition(values, limit - 1)[limit - 1]
+        values, with_key = values[near], with_key[near]
+    ids = view.ids
+    first = [
+        record_id for _, record_id in sorted(zip(values.tolist(), [ids[r] for r in with_key.tolist()], strict=True))
+    ]
+    if limit is not None and len(first) >= limit:
+        return first[:limit]
+    return list(islice([*first, *sorted(ids[row] for row in without.tolist())], limit))
+
+
+def page(
+    view: View,
+    connection: sqlite3.Connection,
+    ids: list[str],
+    node: Filter,
+    place: Place,
+    *,
+    with_vectors: bool,
+    since: int,
+) -> list[Record]:
+    """Return the records of these ids that still exist and pass; `since` is the label counter at the scan's start."""
+    labels = [label for record_id in ids if (label := view.label(record_id)) is not None]
+    stored = rows.fetch(connection, labels, view.index.dimension, with_vectors=with_vectors)
+    bad = [stored[label].id for label in labels if label in stored and not stored[label].ok]
+    if bad:
+        raise damaged_rows(bad, place)
+    found = [stored[label] for label in labels if label in stored]
+    return [row.record() for row in found if row.label <= since or matches(node, row.metadata)]

@@ -1,0 +1,182 @@
+"""One handle's connection: transactions, threads, forks, and the check that the collection is still there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from ctxkit.errors import CollectionNotFoundError, StoreClosedError
+from ctxkit.local.faults import Place, guarded
+from ctxkit.local.schema import DROPPED_SEQ, State, read_state
+
+_CHECKPOINT_PAGES = 8192
+_WAL_KEPT_BYTES = 64 * 2**20
+_CACHE_KIB = 16_384
+
+
+def connect(
+    database: Path | None, place: Place, durability: Literal["full", "normal"], *, make: bool
+) -> sqlite3.Connection:
+    """Open a connection; `make` allows a new file, without it a missing one is an error."""
+    with guarded(place):
+        target = ":memory:" if database is None else f"{database.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
+        connection = sqlite3.connect(
+            target, timeout=place.busy_timeout, isolation_level=None, check_same_thread=False, uri=database is not None
+        )
+        try:
+            # Bytes, because a damaged row may be no UTF-8: it is checked before it is decoded.
+            connection.text_factory = bytes
+            if database is not None:
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+class Session:
+    """A connection shared by threads, one transaction at a time, that closes before a fork and opens after it."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, place: Place, database: Path | None, durability: Literal["full", "normal"]
+    ) -> None:
+        self.lock = threading.RLock()
+        self.place = place
+        self.database = database
+        self._durability: Literal["full", "normal"] = durability
+        self._connection: sqlite3.Connection | None = connection
+        self._closed = False
+        self.incarnation = ""
+        self._file = self._identity()
+        if database is not None:
+            _SESSIONS.add(self)
+
+    @contextmanager
+    def read(self) -> Iterator[tuple[sqlite3.Connection, State]]:
+        """Hold one read transaction: everything inside sees one state of the database."""
+        with self._transaction("BEGIN") as opened:
+            yield opened
+
+    @contextmanager
+    def write(self) -> Iterator[tuple[sqlite3.Connection, State]]:
+        """Hold one write transaction, committed at the end, rolled back by any error."""
+        with self._transaction("BEGIN IMMEDIATE") as opened:
+            yield opened
+
+    @contextmanager
+    def outside(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection without a transaction, for housekeeping."""
+        with self.lock, guarded(self.place):
+            yield self._opened()
+
+    def close(self) -> None:
+        """Close the connection; closing twice is fine."""
+        with self.lock:
+            self._closed = True
+            self.suspend()
+        _SESSIONS.discard(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def check_open(self) -> None:
+        """Raise StoreClosedError after `close`."""
+        if self._closed:
+            raise StoreClosedError(
+                "the store was closed.",
+                fix="open it again.",
+                backend=self.place.backend,
+                collection=self.place.collection,
+            )
+
+    def suspend(self) -> None:
+        """Close the connection; the next use of an open session opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with guarded(self.place):
+                connection.close()
+
+    def gone(self) -> CollectionNotFoundError:
+        """Return the error of a handle whose collection was dropped."""
+        return CollectionNotFoundError(
+            "the collection was dropped (or moved) since this handle was opened.",
+            fix="open it again.",
+            backend=self.place.backend,
+            collection=self.place.collection,
+        )
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[tuple[sqlite3.Connection, State]]:
+        with self.lock, guarded(self.place):
+            connection = self._opened()
+            connection.execute(begin)
+            try:
+                yield connection, self._state(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                # Some failures (a full disk) have rolled back already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _state(self, connection: sqlite3.Connection) -> State:
+        state = read_state(connection, self.place)
+        if state.seq == DROPPED_SEQ or (self.incarnation and state.incarnation != self.incarnation):
+            raise self.gone()
+        return state
+
+    def _opened(self) -> sqlite3.Connection:
+        self.check_open()
+        if self.database is not None and self._identity() != self._file:
+            raise self.gone()
+        if self._connection is None:
+            self._connection = connect(self.database, self.place, self._durability, make=False)
+        return self._connection
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return which file the path names now: SQLite would go on writing to a deleted one without a word."""
+        if self.database is None:
+            return None
+        try:
+            found = os.stat(self.database)  # noqa: PTH116 - on every transaction, and twice as fast
+        except FileNotFoundError:
+            return (0, 0)
+        return found.st_dev, found.st_ino
+
+
+_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+_FORKING: list[Session] = []
+
+
+def _before_fork() -> None:
+    # SQLite's own bookkeeping of file locks is inherited by a child that does not hold those locks, so no
+    # connection may be open across a fork: https://www.sqlite.org/howtocorrupt.html (2.6).
+    for session in list(_SESSIONS):
+        session.lock.acquire()
+        _FORKING.append(session)
+        session.suspend()
+
+
+def _after_fork_in_parent() -> None:
+    while _FORKING:
+        _FORKING.pop().lock.release()
+
+
+def _after_fork_in_child() -> None:
+    while _FORKING:
+        _FORKING.pop().lock = threading.RLock()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
