@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from ctxkit.config import Config, conflicts
-from ctxkit.context import ContextResult, build
+from ctxkit.context import ContextResult, Purse, build, check_question
 from ctxkit.errors import ConfigError, InvalidRecordError
 from ctxkit.ingest import IngestReport
 from ctxkit.memory import LongTermMemory, Scope, ShortTermMemory, Turn
@@ -27,6 +27,7 @@ from ctxkit.memory.turns import store_turn
 from ctxkit.plugins import PluginRegistry, get_registry
 from ctxkit.records import Record, check_k
 from ctxkit.retrieval import Candidate
+from ctxkit.tokens import RememberingTokenizer
 
 _log = logging.getLogger(__name__)
 _SUMMARIES = 4
@@ -82,7 +83,8 @@ class ContextManager:
         self.path = None if path is None else Path(path)
         if self.path is None:
             _in_memory.say()
-        self._tokenizer = registry.create_tokenizer(self.config.tokenizer.provider, self.config.tokenizer.options())
+        chosen = self.config.tokenizer
+        self._tokenizer = RememberingTokenizer(registry.create_tokenizer(chosen.provider, chosen.options()))
         self._summarizer = registry.create_llm("extractive")
         self._opened = open_vault(self.config, self.path, registry)
         self._vault = self._opened.vault
@@ -182,6 +184,8 @@ class ContextManager:
         question = clean(user_input)
         memory = self.config.memory
         limit = memory.prompt_token_budget if budget is None else check_budget(budget)
+        # A question that cannot fit is refused before anything is searched for it.
+        check_question(question, Purse(self._tokenizer, limit))
         self.short_term_memory.refresh()
         candidates: list[Candidate] = []
         if question.strip():

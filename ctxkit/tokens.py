@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 from ctxkit.interfaces import Tokenizer
 from ctxkit.plugins import PluginRegistry, get_registry
 
-__all__ = ["TokenCounter"]
+__all__ = ["RememberingTokenizer", "TokenCounter"]
+
+_REMEMBERED = 65_536
 
 
 class TokenCounter:
@@ -37,3 +41,51 @@ class TokenCounter:
 
     def __repr__(self) -> str:
         return f"TokenCounter({self.tokenizer.name!r})"
+
+
+class RememberingTokenizer(Tokenizer):
+    """A tokenizer that remembers the counts of the texts it saw last, because memories are counted again and again.
+
+    It keeps a digest of each text, not the text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._counts: dict[bytes, int] = {}
+
+    @property
+    def name(self) -> str:
+        """The tokenizer's own name."""
+        return self._tokenizer.name
+
+    @property
+    def exact(self) -> bool:
+        """As the tokenizer."""
+        return self._tokenizer.exact
+
+    @property
+    def concatenation_bound(self) -> int:
+        """As the tokenizer."""
+        return self._tokenizer.concatenation_bound
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens, from memory if the text was counted before."""
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        known = self._counts.get(key)
+        if known is None:
+            if len(self._counts) >= _REMEMBERED:
+                self._counts.clear()
+            known = self._counts[key] = self._tokenizer.count(text)
+        return known
+
+    def encode(self, text: str) -> list[int]:
+        """As the tokenizer."""
+        return self._tokenizer.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """As the tokenizer."""
+        return self._tokenizer.decode(ids)
+
+    def truncate(self, text: str, max_tokens: int, side: Literal["left", "right"] = "right") -> str:
+        """As the tokenizer."""
+        return self._tokenizer.truncate(text, max_tokens, side)

@@ -12,8 +12,9 @@ import pytest
 
 import ctxkit
 from ctxkit import errors
+from ctxkit.defaults.estimator import EstimatingTokenizer
 from ctxkit.errors import CtxkitError, StoreLockedError
-from ctxkit.tokens import TokenCounter
+from ctxkit.tokens import RememberingTokenizer, TokenCounter
 
 
 def test_every_name_of_the_facade_is_there_and_sorted() -> None:
@@ -94,3 +95,22 @@ def test_token_counter_counts_and_cuts() -> None:
     assert counter.count_tokens(counter.truncate_to_tokens(text, 5)) <= 5
     assert text.endswith(counter.truncate_to_tokens(text, 5, side="left"))
     assert "estimate" in repr(counter)
+
+
+def test_counts_are_remembered_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second count of a text costs no tokenizing, however many texts came between, up to the bound."""
+    plain = EstimatingTokenizer()
+    remembering = RememberingTokenizer(plain)
+    assert (remembering.name, remembering.exact) == (plain.name, plain.exact)
+    assert remembering.concatenation_bound == plain.concatenation_bound
+    assert remembering.count("some words \udc80") == plain.count("some words \udc80")
+    assert remembering.truncate("some words", 1) == plain.truncate("some words", 1)
+    monkeypatch.setattr(EstimatingTokenizer, "count", lambda _self, _text: 99)
+    assert remembering.count("some words \udc80") != 99
+    assert remembering.count("other words") == 99
+    monkeypatch.setattr("ctxkit.tokens._REMEMBERED", 2)
+    remembering.count("third")
+    assert remembering.count("some words \udc80") == 99
+    for unsupported in (lambda: remembering.encode("a"), lambda: remembering.decode([1])):
+        with pytest.raises(errors.UnsupportedError):
+            unsupported()

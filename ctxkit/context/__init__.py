@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ctxkit.context.builder import build
+from ctxkit.context.budget import Purse
+from ctxkit.context.builder import build, check_question
 from ctxkit.context.ledger import LedgerRow
 from ctxkit.context.result import ContextResult
 
-__all__ = ["ContextResult", "LedgerRow", "build"]
+__all__ = ["ContextResult", "LedgerRow", "Purse", "build", "check_question"]

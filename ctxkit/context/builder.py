@@ -53,7 +53,7 @@ def build(
     """
     purse = Purse(tokenizer, budget)
     draft = _Draft()
-    tail = _question(question, purse)
+    tail = check_question(question, purse)
     _choose_newest(draft, recent, purse)
     _choose_recent(draft, recent, purse, allowance=purse.left // 2)
     _choose_memories(draft, candidates, purse, hits)
@@ -63,8 +63,11 @@ def build(
     return _render(draft, recent, question, tail, tokenizer, budget)
 
 
-def _question(question: str, purse: Purse) -> str:
-    """Pay for the question, with its title if there is room for that too."""
+def check_question(question: str, purse: Purse) -> str:
+    """Pay for the question, with its title if there is room for that too, and return what stands in the prompt.
+
+    Raises BudgetTooSmallError when the question alone is too much.
+    """
     for tail in (f"{render.TITLES['question']}{question}", question):
         if purse.pay(purse.price(tail)):
             return tail

@@ -36,11 +36,12 @@ def prepared(text: str) -> str:
 def match_expression(text: str) -> str | None:
     """Return an FTS5 query for any of the words in `text`, or None when it holds no word.
 
-    Every word is quoted, so nothing in it is syntax.
+    Every word is quoted, so nothing in it is syntax, and stands there once: the index folds case, and a word twice
+    would count twice.
     """
     terms: dict[str, None] = {}
     end = 0
-    plain = text.replace("\0", " ")
+    plain = text.replace("\0", " ").lower()
     for run in _RUN.finditer(plain):
         terms.update(dict.fromkeys(f'"{word}"' for word in _WORD.findall(plain[end : run.start()])))
         found = run.group()
