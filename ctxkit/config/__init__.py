@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctxkit.config.conflicts import conflicts
 from ctxkit.config.models import (
     Config,
     EmbedderConfig,
@@ -11,7 +12,7 @@ from ctxkit.config.models import (
     TokenizerConfig,
     VectorStoreConfig,
 )
-from ctxkit.config.problems import as_config_error, conflicts
+from ctxkit.config.problems import as_config_error
 
 __all__ = [
     "Config",
