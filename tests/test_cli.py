@@ -2,104 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
+from cli_support import Cli, Outcome, assert_error, make_cli, make_notes
 from typer.testing import CliRunner
 
 import ctxkit
-from ctxkit.cli import errors, output, run
 from ctxkit.cli.app import app
-from ctxkit.cli.settings import Settings
-from ctxkit.errors import CtxkitError
-
-PLUGIN = """
-import typer
-from ctxkit.hookspecs import hookimpl
-from ctxkit.interfaces import BackendSpec, EmbedderCapabilities
-
-extra = typer.Typer()
 
 
-@extra.command()
-def greet() -> None:
-    typer.echo("hello from a plugin")
+@pytest.fixture(name="cli")
+def _cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run command lines in an empty folder."""
+    return make_cli(tmp_path, monkeypatch, capsys)
 
 
-@hookimpl
-def ctxkit_commands():
-    return [("greet", extra)]
-
-
-@hookimpl
-def ctxkit_embedders():
-    return [BackendSpec(name="acme", factory="nowhere:Acme", config="nowhere:Config", summary="[bold]acme[/bold]",
-                        capabilities=EmbedderCapabilities(), requires=("module_that_is_not_there",),
-                        install_hint="pip install acme")]
-"""
-
-
-@dataclass
-class Outcome:
-    """What one command line did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output as JSON; nothing but one value may stand there."""
-        return json.loads(self.out)
-
-
-Cli = Callable[..., Outcome]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run command lines in an empty folder, with no variable of ctxkit set."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("CTXKIT")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments: str) -> Outcome:
-        code = run(arguments)
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    """A folder with two text files, one of them below a subfolder."""
-    folder = tmp_path / "notes"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "bread.md").write_text("# Bread\n\nThe sourdough rests for nineteen hours in the cellar.\n")
-    (folder / "deep" / "boat.txt").write_text("The dinghy is moored at the third post of the old pier.\n")
-    return folder
-
-
-def assert_error(outcome: Outcome, *words: str) -> None:
-    """The failure is said in fewer than four lines on standard error: cause, fix, no traceback."""
-    assert outcome.code == 1, outcome
-    assert outcome.out == ""
-    lines = outcome.err.splitlines()
-    assert len(lines) < 4, lines
-    assert lines[-2].startswith("Error: ")
-    assert lines[-1].startswith("Fix: ")
-    for word in words:
-        assert word in outcome.err
+@pytest.fixture(name="notes")
+def _notes(tmp_path: Path) -> Path:
+    """Return a folder with two text files."""
+    return make_notes(tmp_path)
 
 
 def test_the_version_is_printed(cli: Cli) -> None:
@@ -251,7 +177,7 @@ def test_a_store_that_cannot_be_made_is_an_error(cli: Cli, notes: Path) -> None:
 
 
 def test_wrong_values_are_errors(cli: Cli, notes: Path) -> None:
-    """k = 0, a blank query, a budget of nothing and one below the question are said with their fix."""
+    """A k of 0, a blank query, a budget of nothing and one below the question are said with their fix."""
     cli("ingest", str(notes))
     assert_error(cli("query", "x", "-k", "0"), "k is 0")
     assert_error(cli("query", " "), "the query is blank")
@@ -305,90 +231,6 @@ def test_stored_text_cannot_steer_the_terminal(cli: Cli, tmp_path: Path, monkeyp
     assert "\x1b[2J" not in cli("context", "harmless words").out
 
 
-def test_plugins_are_listed_with_what_is_missing(cli: Cli, tmp_path: Path) -> None:
-    """A component whose requirement is absent comes with its install line, markup in a summary as plain text."""
-    (tmp_path / "cli_test_acme.py").write_text(PLUGIN)
-    outcome = cli("plugins", "list", "-p", "cli_test_acme.py")
-    assert outcome.code == 0
-    for words in ("exact", "estimate", "extractive", "[bold]acme[/bold]", "missing", "pip install acme"):
-        assert words in outcome.out
-    described = cli("plugins", "list", "-p", "cli_test_acme.py", "--json").json
-    (acme,) = [each for each in described["components"] if each["name"] == "acme"]
-    assert acme["missing"] == ["module_that_is_not_there"]
-    assert {plugin["status"] for plugin in described["plugins"]} == {"loaded"}
-
-
-def test_a_kind_without_components_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty section reads "none"; a blocked plugin is listed with the variable that blocks it."""
-    monkeypatch.setenv("CTXKIT_DISABLE_PLUGINS", "ctxkit-static,ctxkit-faiss")
-    lines = cli("plugins", "list").out.splitlines()
-    assert lines[lines.index("Embedders") + 1].strip() == "none"
-
-
-def test_a_plugin_that_fails_is_an_error_when_named(cli: Cli, tmp_path: Path) -> None:
-    """Whoever names a plugin wants that one: its failure is said with the cause."""
-    (tmp_path / "cli_test_broken.py").write_text("import module_that_is_not_there\n")
-    assert_error(cli("-p", "cli_test_broken.py", "plugins", "list"), "module_that_is_not_there")
-
-
-def test_an_installed_plugin_that_fails_is_listed_with_its_fix(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A broken distribution costs one warning; the list names cause and fix, and everything else works."""
-    info = tmp_path / "site" / "acme_broken-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ctxkit]\nbroken = cli_test_nowhere\n")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    outcome = cli("plugins", "list")
-    assert outcome.code == 0
-    assert "failed: the plugin 'broken' of acme-broken 1.0" in outcome.out
-    assert "Fix: " in outcome.out
-    assert "exact" in outcome.out
-
-
-def test_plugins_add_commands(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin's command runs under its name, and stands in the help of an installed one."""
-    (tmp_path / "cli_test_greeter.py").write_text(PLUGIN)
-    assert cli("-p", "cli_test_greeter.py", "greet").out == "hello from a plugin\n"
-    info = tmp_path / "acme_greeter-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-greeter\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ctxkit]\ngreeter = cli_test_greeter\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert "greet" in cli("--help").out
-
-
-def test_a_plugin_whose_commands_fail_is_a_warning(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The help still comes; the failure is one line."""
-    (tmp_path / "cli_test_mute.py").write_text(
-        "from ctxkit.hookspecs import hookimpl\n\n@hookimpl\ndef ctxkit_commands():\n    raise RuntimeError('mute')\n"
-    )
-    info = tmp_path / "acme_mute-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-mute\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ctxkit]\nmute = cli_test_mute\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    outcome = cli("nosuch")
-    assert outcome.code == 2
-    assert "mute" in outcome.err
-
-
-def test_help_works_in_a_broken_environment(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong variable is an error of commands that need plugins, never of --help."""
-    monkeypatch.setenv("CTXKIT_STRICT_PLUGINS", "perhaps")
-    assert cli("--help").code == 0
-    assert_error(cli("plugins", "list"), "CTXKIT_STRICT_PLUGINS")
-    assert_error(cli("nosuch"), "CTXKIT_STRICT_PLUGINS")
-
-
-def test_an_interruption_ends_with_130() -> None:
-    """Ctrl-C leaves one line and the exit code that shells expect."""
-    with pytest.raises(typer.Exit) as caught, errors.reported():
-        raise KeyboardInterrupt
-    assert caught.value.exit_code == 130
-
-
 def test_an_interrupted_ingestion_says_how_to_go_on(cli: Cli, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C during ingest promises what is true: stored is stored, and the same command goes on."""
 
@@ -405,54 +247,21 @@ def test_an_interrupted_ingestion_says_how_to_go_on(cli: Cli, notes: Path, monke
     assert (stopped.code, stopped.err) == (130, "Interrupted. What was stored is safe.\n")
 
 
-def test_an_error_names_backend_and_collection(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the library knows it, the line says in which backend and collection; line ends stay out of it."""
-    errors.complain(CtxkitError("went\nwrong", fix="do\nbetter", backend="exact", collection="memory"))
-    assert capsys.readouterr().err == "Error: exact/memory: went wrong\nFix: do better\n"
-    errors.complain(CtxkitError("alone"))
-    assert capsys.readouterr().err == "Error: alone\n"
+def test_a_store_waiting_for_embeddings_says_so(cli: Cli, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an embedder everything is stored and found by its words; the summary says what is missing."""
+    monkeypatch.setenv("CTXKIT_DISABLE_PLUGINS", "ctxkit-static,ctxkit-faiss")
+    outcome = cli("ingest", str(notes))
+    assert "2 records without an embedding yet" in outcome.out
+    assert "pip install ctxkit-static" in outcome.out
+    assert "nineteen hours" in cli("query", "sourdough").out
+    assert cli("stats", "--json").json["pending_embeddings"] == 2
 
 
-def test_settings_add_up() -> None:
-    """Later options win, plugins add up, and flags stay set."""
-    first = Settings().updated(Path("a"), None, ["x"], as_json=True, debug=False)
-    second = first.updated(None, "s", ["y"], as_json=False, debug=True)
-    assert second == Settings(Path("a"), "s", as_json=True, plugins=("x", "y"), debug=True)
-
-
-@pytest.mark.parametrize("width", [1, 2, 5, 10, 24, 60])
-def test_shortened_text_fits(width: int) -> None:
-    """A shortened line never exceeds its width, and keeps the words that were asked for where they fit."""
-    text = "One thing first. " * 9 + "Then the cat sat on the warm mat, purring loudly. " + "More follows here. " * 9
-    short = output.shortened(text, width, ["cat mat"])
-    assert len(short) <= width
-    if width >= 24:
-        assert "cat" in short
-    assert output.shortened("short", 10) == "short"
-    assert output.shortened("x" * 50, 10) == "x" * 9 + "…"
-
-
-def test_sizes_and_counts_read_well() -> None:
-    """Figures carry a unit and groups of three."""
-    assert [output.size(value) for value in (None, 12, 2048, 3 * 1024**2, 5 * 1024**4)] == [
-        "unknown",
-        "12 bytes",
-        "2.0 KiB",
-        "3.0 MiB",
-        "5120.0 GiB",
-    ]
-    assert output.number(1234567) == "1\N{NO-BREAK SPACE}234\N{NO-BREAK SPACE}567"
-    assert output.counted(1, "entry", "entries") == "1 entry"
-    assert output.counted(2, "entry", "entries") == "2 entries"
-
-
-@pytest.mark.parametrize("parts", [{}, {"question": 1}, {"memory": 990, "recent": 5, "question": 5}, {"summary": 2000}])
-def test_a_token_bar_has_one_length(parts: dict[str, int]) -> None:
-    """However the budget was spent, the bar is as long as any other, and each part in it can be seen."""
-    target = output.console()
-    bar = output.token_bar(parts, 1000, target).plain
-    assert len(bar) == len(output.token_bar({}, 1000, target).plain)
-    legend = output.token_legend(parts, target).plain
-    assert all(output.number(tokens) in legend for tokens in parts.values())
-    if "summary" not in parts and parts:
-        assert "▒" in bar
+def test_an_embedder_that_failed_is_named(cli: Cli, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures show the failure that keeps records waiting."""
+    cli("ingest", str(notes))
+    figures = cli("stats", "--json").json
+    monkeypatch.setattr(
+        "ctxkit.manager.ContextManager.get_stats", lambda _self: {**figures, "last_embedding_error": "it is down"}
+    )
+    assert "The embedder failed: it is down" in cli("stats").out

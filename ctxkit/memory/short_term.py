@@ -86,9 +86,9 @@ class ShortTermMemory:
                     self._add(turn_from_record(record, self._tokenizer.count(record.text)))
 
     def append(self, turn: Turn) -> None:
-        """Show a turn that was just stored."""
+        """Show a turn that was just stored; one that left the view before, and is observed again, stays out."""
         with self._lock:
-            if all(turn.id != known.id for known in self._turns):
+            if turn.position > self._frontier and all(turn.id != known.id for known in self._turns):
                 self._add(turn)
 
     @property

@@ -1,0 +1,121 @@
+"""The command `ctxkit`: its global options, its commands, and those that plugins add."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from ctxkit import __version__
+from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands
+from ctxkit.cli.errors import reported
+from ctxkit.cli.settings import DebugOption, JsonOption, PluginOption, SessionOption, Settings, StoreOption, command
+from ctxkit.errors import CtxkitError
+
+if TYPE_CHECKING:
+    from ctxkit.plugins import Command
+
+
+class Group(TyperGroup):
+    """The top level; plugins are asked for commands only when the name is not one of our own, or for the list."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return our commands in the order in which one meets them, then the plugins'."""
+        own = list(self.commands)
+        try:
+            added = _plugin_commands(ctx)
+        except CtxkitError:
+            # Whatever is wrong with the plugins or the environment, help has to work.
+            return own
+        return [*own, *(each.name for each in added if each.name not in own)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of that name, None when there is none."""
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        found = (each for each in _plugin_commands(ctx) if each.name == cmd_name)
+        return next((typer.main.get_command(each.app) for each in found), None)
+
+
+def _plugin_commands(ctx: Any) -> list[Command]:
+    # The options are read by now, but `root` has not run: a command is looked up before.
+    return Settings(plugins=tuple(ctx.params.get("plugins") or ())).registry().commands()
+
+
+def _new_app(**options: Any) -> typer.Typer:
+    # Help is printed as written: rich's markup would eat the brackets and line ends of the examples.
+    return typer.Typer(rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False, **options)
+
+
+app = _new_app(
+    cls=Group,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with `ctxkit demo`. Each command explains itself with --help.",
+)
+plugins_app = _new_app(help="See which components are installed, and why one is not.")
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes it so
+    if value:
+        typer.echo(f"ctxkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    *,
+    store: StoreOption = None,
+    session: SessionOption = None,
+    as_json: JsonOption = False,
+    plugins: PluginOption = None,
+    debug: DebugOption = False,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Memory for LLM applications that cannot be lost."""
+    ctx.obj = ctx.ensure_object(Settings).updated(store, session, plugins, as_json=as_json, debug=debug)
+
+
+command(app, "demo")(demo_command.demo)
+command(app, "ingest")(ingest_command.ingest)
+command(app, "query")(memory_commands.query)
+command(app, "context")(memory_commands.context)
+command(app, "stats")(memory_commands.stats)
+command(plugins_app, "list")(plugin_commands.list_plugins)
+
+
+@plugins_app.callback()
+def plugins_root() -> None:
+    """See which components are installed, and why one is not."""
+
+
+app.add_typer(plugins_app, name="plugins")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows a question mark; no text makes a command fail.
+            stream.reconfigure(errors="replace")
+    try:
+        with reported(debug="--debug" in arguments):
+            typer.main.get_command(app)(list(arguments), prog_name="ctxkit")
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except typer.Exit as exc:
+        return exc.exit_code
+    return 0
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))

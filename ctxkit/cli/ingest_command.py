@@ -1,0 +1,115 @@
+"""`ctxkit ingest`: files and folders into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctxkit.cli.errors import INTERRUPTED, say
+from ctxkit.cli.output import console, counted, fallback_lines, harmless, near, print_json, progress
+from ctxkit.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from ctxkit.ingest import IngestReport
+    from ctxkit.manager import ContextManager
+
+_MOST_NAMED = 20
+
+
+def ingest(
+    settings: Settings,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Text files and folders.")],
+) -> None:
+    """Store text files, or every text file below a folder, in chunks that a search can find.
+
+    A file that has not changed is left as it is, and a changed one replaced, so the same command again brings the
+    store up to date, or goes on after an interruption. What cannot be read as text is named and stops nothing.
+
+    \b
+    Examples:
+      ctxkit ingest README.md docs/
+      ctxkit ingest notes/ --store ~/memory --json
+    """  # noqa: D301 - \b is for the help formatter
+    missing = [path for path in paths if not path.exists()]
+    found = [path for path in paths if path.exists()]
+    for path in missing:
+        say(f"Error: {path} {'is a broken link' if path.is_symlink() else 'does not exist'}.")
+    if missing:
+        say("Fix: give the path of a text file or a folder.")
+    if not found:
+        raise typer.Exit(1)
+    try:
+        report, stats = _store(settings, found)
+    except KeyboardInterrupt:
+        say("Interrupted. Every file counted so far is stored; the same command again goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+    if settings.as_json:
+        print_json(_as_dict(settings, report, stats, missing))
+    else:
+        _show(settings, report, stats)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _store(settings: Settings, paths: Sequence[Path]) -> tuple[IngestReport, dict[str, Any]]:
+    """Ingest the paths; return what was done, and the figures of the store after it."""
+    from ctxkit.ingest import IngestReport  # noqa: PLC0415 - start-up stays light
+
+    report = IngestReport()
+    with settings.manager(create=True) as manager:
+        for path in paths:
+            report.add(ingest_one(manager, path, quiet=settings.as_json))
+        return report, manager.get_stats()
+
+
+def ingest_one(manager: ContextManager, path: Path, *, quiet: bool) -> IngestReport:
+    """Ingest a file or a folder under a progress bar."""
+    with progress(f"Ingesting {harmless(path.name or str(path))}", quiet=quiet) as update:
+        if path.is_dir():
+            return manager.ingest_directory(path, progress=update)
+        update(0, 1, path.name)
+        return manager.ingest_file(path)
+
+
+def _as_dict(
+    settings: Settings, report: IngestReport, stats: dict[str, Any], missing: Sequence[Path]
+) -> dict[str, object]:
+    return {
+        "store": str(settings.store_path),
+        "files": report.files,
+        "chunks": report.chunks,
+        "unchanged": report.unchanged,
+        "pending_embeddings": stats["pending_embeddings"],
+        "fallbacks": stats["fallbacks"],
+        "skipped": [{"path": str(item.path), "reason": item.reason} for item in report.skipped],
+        "missing": [str(path) for path in missing],
+    }
+
+
+def _show(settings: Settings, report: IngestReport, stats: dict[str, Any]) -> None:
+    out = console()
+    out.print(f"Stored {counted(report.files, 'file')} as {counted(report.chunks, 'chunk')}.", style="bold")
+    if report.unchanged:
+        out.print(f"{counted(report.unchanged, 'file')} had not changed.")
+    if stats["pending_embeddings"]:
+        waiting = counted(stats["pending_embeddings"], "record")
+        out.print(f"{waiting} without an embedding yet, found by their words until then.", style="yellow")
+    for line in skipped_lines(report):
+        out.print(line, style="yellow", soft_wrap=True)
+    for line in fallback_lines(stats):
+        out.print(line, style="dim")
+    out.print(f"Store: {harmless(str(settings.store_path))}", style="dim", soft_wrap=True)
+
+
+def skipped_lines(report: IngestReport) -> list[str]:
+    """Return what an ingestion left out, and why, a line each; the rest of a long list is counted."""
+    if not report.skipped:
+        return []
+    lines = [f"Skipped {counted(len(report.skipped), 'file')}:"]
+    lines += [f"  {near(str(item.path))}: {item.reason}" for item in report.skipped[:_MOST_NAMED]]
+    if len(report.skipped) > _MOST_NAMED:
+        lines.append(f"  and {len(report.skipped) - _MOST_NAMED} more; --json names them all")
+    return lines

@@ -1,0 +1,148 @@
+"""What every command takes: where the store is, whose session, and how to print.
+
+The options stand before or after the name of the command, whichever a user types; what stands after wins.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctxkit.cli import errors
+
+if TYPE_CHECKING:
+    from ctxkit.manager import ContextManager
+    from ctxkit.plugins import PluginRegistry
+
+STORE_VARIABLE = "CTXKIT_STORE"
+DEFAULT_STORE = ".ctxkit"
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help=f"Folder of the store (or the variable {STORE_VARIABLE}; default: {DEFAULT_STORE}).",
+        show_default=False,
+    ),
+]
+SessionOption = Annotated[
+    str | None,
+    typer.Option("--session", metavar="ID", help="See and write this session only.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("-p", metavar="MODULE_OR_FILE", help="Load this plugin too; may be repeated.", show_default=False),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Log everything, and show tracebacks.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options shared by all commands, as far as they were given."""
+
+    store: Path | None = None
+    session: str | None = None
+    as_json: bool = False
+    plugins: tuple[str, ...] = ()
+    debug: bool = False
+
+    def updated(
+        self, store: Path | None, session: str | None, plugins: list[str] | None, *, as_json: bool, debug: bool
+    ) -> Settings:
+        """Return these settings with what was given later laid over them."""
+        return replace(
+            self,
+            store=store if store is not None else self.store,
+            session=session if session is not None else self.session,
+            as_json=as_json or self.as_json,
+            plugins=(*self.plugins, *(plugins or ())),
+            debug=debug or self.debug,
+        )
+
+    @property
+    def store_path(self) -> Path:
+        """The store's folder, absolute: the option, else the environment variable, else the default."""
+        return Path(self.store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE).absolute()
+
+    def registry(self) -> PluginRegistry:
+        """Return the installed plugins and those named with -p; raises PluginLoadError when one of the latter fails."""
+        from ctxkit.plugins import PluginRegistry  # noqa: PLC0415 - start-up stays light
+
+        registry = PluginRegistry.discover()
+        for plugin in self.plugins:
+            registry.load_path(plugin)
+        return registry
+
+    @contextmanager
+    def manager(self, *, create: bool = False) -> Iterator[ContextManager]:
+        """Open the store for one command; only `create` makes one that is not there.
+
+        Raises StoreUnavailableError when there is none, or the path is no folder, and what ContextManager raises.
+        """
+        from ctxkit.errors import StoreUnavailableError  # noqa: PLC0415
+        from ctxkit.local.layout import collection_directory  # noqa: PLC0415
+        from ctxkit.manager import ContextManager  # noqa: PLC0415
+        from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
+
+        path = self.store_path
+        if path.exists() and not path.is_dir():
+            raise StoreUnavailableError(f"{path} is a file, not the folder of a store.", fix="give --store a folder.")
+        if not create and not collection_directory(path, COLLECTION).is_dir():
+            raise StoreUnavailableError(
+                f"there is no store in {path}.",
+                fix=f"make one with `ctxkit ingest PATH --store {path}`, or name another with --store.",
+            )
+        with ContextManager(path=path, session_id=self.session, registry=self.registry()) as manager:
+            yield manager
+
+
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register `function(settings, ...)` as a command with the shared options added to its own.
+
+    The docstring is the help text, printed as it stands. Errors and interruptions become messages and exit codes.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = [_option(each.name, each.annotation, each.default) for each in list(signature.parameters.values())[1:]]
+        shared = [_option(*each) for each in _SHARED]
+
+        @functools.wraps(function)
+        def wrapper(**arguments: Any) -> None:
+            ctx: typer.Context = arguments.pop("ctx")
+            given = {key: arguments.pop(key) for key, _, _ in _SHARED}
+            settings = ctx.ensure_object(Settings).updated(**given)
+            with errors.reported(debug=settings.debug):
+                function(settings, **arguments)
+
+        parameters = [_option("ctx", typer.Context, inspect.Parameter.empty), *own, *shared]
+        # typer reads both; neither may show the wrapped function's own.
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {each.name: each.annotation for each in parameters}
+        app.command(name)(wrapper)
+        return function
+
+    return register
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_SHARED: tuple[tuple[str, Any, Any], ...] = (
+    ("store", StoreOption, None),
+    ("session", SessionOption, None),
+    ("as_json", JsonOption, False),
+    ("plugins", PluginOption, None),
+    ("debug", DebugOption, False),
+)

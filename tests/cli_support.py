@@ -1,0 +1,67 @@
+"""Running command lines in the process of the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctxkit.cli import run
+
+
+@dataclass
+class Outcome:
+    """What one command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as JSON; nothing but one value may stand there."""
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Outcome]
+
+
+def make_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Return a function that runs command lines in an empty folder, with no variable of ctxkit set."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("CTXKIT")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: str) -> Outcome:
+        code = run(arguments)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+def make_notes(tmp_path: Path) -> Path:
+    """Return a folder with two text files, one of them below a subfolder."""
+    folder = tmp_path / "notes"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "bread.md").write_text("# Bread\n\nThe sourdough rests for nineteen hours in the cellar.\n")
+    (folder / "deep" / "boat.txt").write_text("The dinghy is moored at the third post of the old pier.\n")
+    return folder
+
+
+def assert_error(outcome: Outcome, *words: str) -> None:
+    """The failure is said in fewer than four lines on standard error: cause, fix, no traceback."""
+    assert outcome.code == 1, outcome
+    assert outcome.out == ""
+    lines = outcome.err.splitlines()
+    assert len(lines) < 4, lines
+    assert lines[-2].startswith("Error: ")
+    assert lines[-1].startswith("Fix: ")
+    for word in words:
+        assert word in outcome.err

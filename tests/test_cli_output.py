@@ -1,0 +1,81 @@
+"""The parts of the command line's output: messages, lines, figures, bars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from ctxkit.cli import errors, output
+from ctxkit.cli.memory_commands import day, origin
+from ctxkit.cli.settings import Settings
+from ctxkit.errors import CtxkitError
+from ctxkit.memory import Entry
+
+
+def test_an_interruption_ends_with_130() -> None:
+    """Ctrl-C leaves one line and the exit code that shells expect."""
+    with pytest.raises(typer.Exit) as caught, errors.reported():
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+
+
+def test_an_error_names_backend_and_collection(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the library knows it, the line says in which backend and collection; line ends stay out of it."""
+    errors.complain(CtxkitError("went\nwrong", fix="do\nbetter", backend="exact", collection="memory"))
+    assert capsys.readouterr().err == "Error: exact/memory: went wrong\nFix: do better\n"
+    errors.complain(CtxkitError("alone"))
+    assert capsys.readouterr().err == "Error: alone\n"
+
+
+def test_settings_add_up() -> None:
+    """Later options win, plugins add up, and flags stay set."""
+    first = Settings().updated(Path("a"), None, ["x"], as_json=True, debug=False)
+    second = first.updated(None, "s", ["y"], as_json=False, debug=True)
+    assert second == Settings(Path("a"), "s", as_json=True, plugins=("x", "y"), debug=True)
+
+
+@pytest.mark.parametrize("width", [1, 8, 10, 24, 60])
+def test_shortened_text_fits(width: int) -> None:
+    """A shortened line never exceeds its width, and keeps the words that were asked for where they fit."""
+    text = "One thing first. " * 9 + "Then the cat sat on the warm mat, purring loudly. " + "More follows here. " * 9
+    short = output.shortened(text, width, ["cat mat"])
+    assert len(short) <= max(width, 8)
+    if width >= 24:
+        assert "cat" in short
+    assert output.shortened("short", 10) == "short"
+    assert output.shortened("x" * 50, 10) == "x" * 9 + "…"
+
+
+def test_a_date_that_no_calendar_has_is_left_out() -> None:
+    """A timestamp far outside the calendar shows no day and breaks nothing."""
+    assert [day(value) for value in (None, 0.0, 1e18)] == [None, "1970-01-01", None]
+    assert origin(Entry("a", "text", "memory", 1e18)) == "memory, undated"
+    assert origin(Entry("a", "text", "turn", 0.0)) == "turn, 1970-01-01"
+
+
+def test_sizes_and_counts_read_well() -> None:
+    """Figures carry a unit and groups of three."""
+    assert [output.size(value) for value in (None, 12, 2048, 3 * 1024**2, 5 * 1024**4)] == [
+        "unknown",
+        "12 bytes",
+        "2.0 KiB",
+        "3.0 MiB",
+        "5120.0 GiB",
+    ]
+    assert output.number(1234567) == "1\N{NO-BREAK SPACE}234\N{NO-BREAK SPACE}567"
+    assert output.counted(1, "entry", "entries") == "1 entry"
+    assert output.counted(2, "entry", "entries") == "2 entries"
+
+
+@pytest.mark.parametrize("parts", [{}, {"question": 1}, {"memory": 990, "recent": 5, "question": 5}, {"summary": 2000}])
+def test_a_token_bar_has_one_length(parts: dict[str, int]) -> None:
+    """However the budget was spent, the bar is as long as any other, and each part in it can be seen."""
+    target = output.console()
+    bar = output.token_bar(parts, 1000, target).plain
+    assert len(bar) == len(output.token_bar({}, 1000, target).plain)
+    legend = output.token_legend(parts, target).plain
+    assert all(output.number(tokens) in legend for tokens in parts.values())
+    if "summary" not in parts and parts:
+        assert "▒" in bar
