@@ -206,4 +206,4 @@ def _give_back(draft: _Draft) -> None:
 
 
 def _recent_row(turn: Turn, tokens: int, *, kept: bool, reason: str) -> LedgerRow:
-    return LedgerRow(turn.id, "recent", turn.text, tokens, kept, reason)
+    return LedgerRow(turn.id, "recent", turn.text, tokens, kept, reason, timestamp=turn.timestamp)

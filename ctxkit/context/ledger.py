@@ -14,7 +14,8 @@ class LedgerRow:
 
     `part` is where it would stand: "recent", "memory" or "summary". `dense` and `lexical` are the scores of the two
     searches (None where that search did not return it); `final` is the sum of `fused`, `neighbor`, `recency` and
-    `importance`. `tokens` is what it costs in the prompt. `reason` says why it was kept or dropped.
+    `importance`. `tokens` is what it costs in the prompt. `reason` says why it was kept or dropped. `timestamp` is in
+    seconds since the epoch, `source` names the document that a memory is from.
     """
 
     id: str
@@ -30,10 +31,13 @@ class LedgerRow:
     recency: float = 0.0
     importance: float = 0.0
     final: float = 0.0
+    timestamp: float | None = None
+    source: str | None = None
 
     @classmethod
     def of(cls, candidate: Candidate, *, tokens: int, kept: bool, reason: str) -> LedgerRow:
         """Return the row of a candidate of the search."""
+        source = candidate.metadata.get("source_id")
         return cls(
             id=candidate.id,
             part="memory",
@@ -48,6 +52,8 @@ class LedgerRow:
             recency=candidate.recency,
             importance=candidate.importance,
             final=candidate.final,
+            timestamp=candidate.timestamp,
+            source=source if isinstance(source, str) else None,
         )
 
     def as_dict(self) -> dict[str, Any]:

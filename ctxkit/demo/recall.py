@@ -17,8 +17,6 @@ from typing import Any
 
 from ctxkit.errors import CtxkitError
 
-_WIDE = 60
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -118,26 +116,19 @@ def respond(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _answer(manager: Any, question: str, budget: int) -> dict[str, Any]:
     result = manager.build(question, budget=budget)
-    # The ledger does not say where a memory came from; the entries do.
-    entries = {entry.id: entry for entry, _ in manager.long_term_memory.search(question, _WIDE)}
 
     def seen(part: str) -> list[dict[str, Any]]:
-        rows = []
-        for row in result.kept(part):
-            entry = entries.get(row.id)
-            source = None if entry is None else entry.metadata.get("source_id")
-            moment = None if entry is None else entry.timestamp
-            rows.append(
-                {
-                    "id": row.id,
-                    "text": row.text,
-                    "tokens": row.tokens,
-                    "score": row.final,
-                    "source": source,
-                    "timestamp": moment,
-                }
-            )
-        return rows
+        return [
+            {
+                "id": row.id,
+                "text": row.text,
+                "tokens": row.tokens,
+                "score": row.final,
+                "source": row.source,
+                "timestamp": row.timestamp,
+            }
+            for row in result.kept(part)
+        ]
 
     return {
         "question": question,

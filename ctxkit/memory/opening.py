@@ -54,7 +54,7 @@ def _open_embedder(config: Config, registry: PluginRegistry, fallbacks: list[str
     if section.provider == "none":
         return "none", None
     if "provider" not in section.model_fields_set and not registry.is_available("embedder", section.provider):
-        _fall_back(fallbacks, f"embedder {section.provider} is not installed: text search only")
+        _fall_back(fallbacks, f"embedder {section.provider} is not installed or not enabled: text search only")
         return "none", None
     return section.provider, registry.create_embedder(section.provider, section.options())
 
@@ -69,7 +69,7 @@ def _open_store(
     section = config.vector_store
     name = section.provider
     if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
-        _fall_back(fallbacks, f"vector store {name} is not installed: exact is used")
+        _fall_back(fallbacks, f"vector store {name} is not installed or not enabled: exact is used")
         name = "exact"
     dimension = section.dimension
     if embedder is not None and dimension != embedder.dimension:

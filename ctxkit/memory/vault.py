@@ -77,7 +77,9 @@ class Vault:
             return self.store.delete(ids, where=where)
 
     def pending(self, where: Mapping[str, Any] | None = None) -> int:
-        """Return how many records wait for a vector."""
+        """Return how many records wait for a vector; none does where there is no embedder."""
+        if self.embedder is None:
+            return 0
         waiting: dict[str, Any] = {PENDING: True}
         return self.store.count({"$and": [waiting, where]} if where else waiting)
 
