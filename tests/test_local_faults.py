@@ -100,11 +100,12 @@ def test_directories_are_distinct_and_harmless() -> None:
 
 
 def test_text_is_prepared_the_same_way_twice() -> None:
-    """CJK runs become pairs and their last character; everything else stays; queries quote every word."""
+    """CJK runs become pairs and their last character; everything else stays; queries quote every word once."""
     assert prepared("plain text") == "plain text"
     assert prepared("a\0b") == "a b"
     assert prepared("天气好x").split() == ["天气", "气好", "好", "x"]
     assert prepared("好").split() == ["好"]
-    assert match_expression('say "hi" OR NOT*') == '"say" OR "hi" OR "OR" OR "NOT"'
+    assert match_expression('say "hi" OR NOT*') == '"say" OR "hi" OR "or" OR "not"'
+    assert match_expression("The tea, the TEA") == '"the" OR "tea"'
     assert match_expression("天气 好") == '"天气" OR "好" *'
     assert match_expression("_ - .") is None

@@ -12,9 +12,10 @@ adjacent pair makes a token. Three facts bound the result without the whole voca
 3. If each adjacent pair of a segmentation, encoded alone, gives that pair, the segmentation is what the encoder gives:
    the first merge across one of its cuts would also happen in that pair alone. So a long piece can be encoded in
    windows, as long as each seam passes this test.
-4. Where no token reaches from one byte to the next, no merge does. No token of cl100k_base holds an ASCII letter next
-   to a character, or to the tail of one, of the scripts in SCRIPTS. So a word is bounded in parts that end there, and
-   what stands in one part has no say in how much is known about the next.
+4. Where no token reaches from one byte to the next, no merge does. cl100k_base has no token that reaches from a Latin
+   letter to a character of SCRIPTS or back, but for a few that begin with the last byte of any character and go on
+   with one of the class `bridge`. So a word is bounded in parts that end there, and how little is known of the tokens
+   of one part does not loosen the bound of the next.
 
 The data file is one zlib stream: a line of JSON, then the sections that it gives the lengths of. The strings are
 sorted; `shared` holds the length of the prefix that each shares with the one before it, `lengths` the length of the
@@ -44,28 +45,33 @@ _BACK = 16  # segments taken back where a seam fails
 _NO_MERGE = 1 << 30
 _CACHED_PIECES = 1 << 16
 _CACHED_LENGTH = 64
-_LETTER = re.compile(rb"[A-Za-z]")
-SCRIPTS = r"\u0370-\u1dff\u3040-\ud7ff\U00010000-\U0010ffff"
-_SCRIPT_CHANGE = re.compile(rf"(?<=[A-Za-z])(?=[{SCRIPTS}])|(?<=[{SCRIPTS}])(?=[A-Za-z])")
+# An ASCII letter, or the first bytes of what LATIN holds.
+_LETTER = re.compile(rb"[A-Za-z\xc2-\xcc]|\xcd[\x80-\xaf]|\xe1[\xb8-\xbb]")
+LATIN = r"\u0080-\u036f\u1e00-\u1eff"
+SCRIPTS = (
+    r"\u0370-\u1dff\u1f00-\u1fff\u2070-\u2dff\u3040-\ud7ff\uf900-\ufdff\ufe70-\ufefc\uff21-\uffdc"
+    r"\U00010000-\U0010ffff"
+)
 
 
 class PieceCosts(dict[str, int]):
     """Maps a piece to an upper bound on its tokens in one vocabulary, worked out when first asked for."""
 
-    def __init__(self, known: frozenset[bytes], ranks: dict[bytes, int], limits: tuple[int, int]) -> None:
+    def __init__(
+        self, known: frozenset[bytes], ranks: dict[bytes, int], limits: tuple[int, int], cuts: re.Pattern[str] | None
+    ) -> None:
         super().__init__()
         self._known = known
         self._ranks = ranks
         self._letter_limit, self._other_limit = limits
-        # Under one limit for all text there is nothing to tell apart (and fact 4 is not said of o200k_base).
-        self._by_script = self._letter_limit != self._other_limit
+        self._cuts = cuts
         self._window = lru_cache(maxsize=1 << 12)(self._merge)
 
     def __missing__(self, piece: str) -> int:
         if piece.encode() in self._known:
             cost = 1
         else:
-            parts = _SCRIPT_CHANGE.split(piece) if self._by_script and not piece.isascii() else (piece,)
+            parts = self._cuts.split(piece) if self._cuts and not piece.isascii() else (piece,)
             cost = sum(longest_coarsening(self.segments(part.encode()), self._known) for part in parts)
         if len(piece) <= _CACHED_LENGTH:
             if len(self) >= _CACHED_PIECES:
@@ -193,13 +199,20 @@ def _parse(content: bytes) -> Vocabulary:
     strings = list(_strings(sections["shared"], sections["lengths"], sections["rests"]))
     flags = sections["flags"]
     known = frozenset(string for string, flag in zip(strings, flags, strict=True) if flag & 1)
-    costs = {}
+    vocabulary = Vocabulary({}, {name: list(_runs(steps)) for name, steps in head["classes"].items()})
+    bridge = vocabulary.ranges("bridge", 0x10FFFF)
+    script_change = re.compile(
+        rf"(?<=[A-Za-z])(?=[{SCRIPTS}])|(?<=[{LATIN}])(?=[{SCRIPTS}])(?![{bridge}])|(?<=[{SCRIPTS}])(?=[A-Za-z{LATIN}])"
+    )
     for bit, (name, (letters, others)) in enumerate(head["limits"].items(), 1):
         ranked = (string for string, flag in zip(strings, flags, strict=True) if flag >> bit & 1)
         low = sections[name][: len(sections[name]) // 2]
         places = (low[i] | sections[name][len(low) + i] << 8 for i in range(len(low)))
-        costs[name] = PieceCosts(known, dict(zip(ranked, places, strict=True)), (letters, others))
-    return Vocabulary(costs, {name: list(_runs(steps)) for name, steps in head["classes"].items()})
+        ranks = dict(zip(ranked, places, strict=True))
+        # Under one limit for all text there is nothing to tell apart, and fact 4 is not said of that vocabulary.
+        cuts = None if letters == others else script_change
+        vocabulary.costs[name] = PieceCosts(known, ranks, (letters, others), cuts)
+    return vocabulary
 
 
 def _strings(shared: bytes, lengths: bytes, rests: bytes) -> Iterator[bytes]:

@@ -51,7 +51,7 @@ class Vault:
         ]
         with self._writing:
             self._upsert(batch)
-        if made is not None or not texts:
+        if made is not None or not texts or self.embedder is None:
             return 0
         self.resume()
         return len(texts)
