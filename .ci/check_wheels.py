@@ -14,11 +14,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 EXPECTED = {"faiss", "static"}
+SUITE = """
+from ctxkit.defaults.exact import ExactConfig, ExactStore
+from ctxkit_conformance import VectorStoreContract
+
+
+class TestExact(VectorStoreContract):
+    store_class = ExactStore
+
+    def make_config(self, folder):
+        return ExactConfig(path=folder)
+"""
 
 
 def main() -> None:
-    """Build, install the core alone and try it, then install the plugins and try them."""
-    projects = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+    """Build, install the core alone and try it, then install the plugins and the suite and try them."""
+    projects = [ROOT, ROOT / "conformance", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         wheels = folder / "wheels"
@@ -33,6 +44,7 @@ def main() -> None:
         _install(python, *wheels.glob("*.whl"))
         _expect_components(python, folder, EXPECTED)
         _demo(python, folder)
+        _conformance(python, folder)
     print(f"{len(projects)} wheels build, install and work")
 
 
@@ -53,6 +65,11 @@ def _expect_components(python: Path, folder: Path, expected: set[str]) -> None:
 
 def _demo(python: Path, folder: Path) -> None:
     subprocess.run([python, "-m", "ctxkit", "demo", "--json"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+
+def _conformance(python: Path, folder: Path) -> None:
+    (folder / "test_exact.py").write_text(SUITE, encoding="utf-8")
+    subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_exact.py"], check=True, cwd=folder)
 
 
 if __name__ == "__main__":

@@ -81,13 +81,14 @@ class PieceCosts(dict[str, int]):
 
     def segments(self, raw: bytes) -> Sequence[bytes]:
         """Return what the encoder's ranked merges make of a piece (fact 1)."""
-        if raw.isspace():
-            limit = _NO_MERGE
-        elif _LETTER.search(raw):
-            limit = self._letter_limit
-        else:
-            limit = self._other_limit
+        limit = self._limit(raw)
         return self._merge(raw, limit) if len(raw) <= WINDOW else self._merge_long(raw, limit)
+
+    def _limit(self, raw: bytes) -> int:
+        """Return the place below which every token over the bytes of a piece is ranked."""
+        if raw.isspace():
+            return _NO_MERGE
+        return self._letter_limit if _LETTER.search(raw) else self._other_limit
 
     def _merge(self, raw: bytes, limit: int) -> tuple[bytes, ...]:
         """Merge by least rank, leftmost first. Quadratic: for windows."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import ctxkit_faiss
 import numpy as np
 import pytest
+from ctxkit_conformance import VectorStoreContract
 from ctxkit_faiss.config import FaissConfig
 from ctxkit_faiss.index import FlatIndex
 from ctxkit_faiss.store import FaissStore
@@ -22,33 +21,99 @@ from ctxkit.interfaces import BackendSpec, CollectionSpec
 from ctxkit.records import Metric, Record, RecordBatch
 
 
-def _contract() -> Any:
-    path = Path(__file__).resolve().parents[3] / "tests" / "test_local_contract.py"
-    spec = importlib.util.spec_from_file_location("local_contract", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.StoreContract
+class TestFaissInMemory(VectorStoreContract):
+    """FAISS without a path; the engine scores again in float64."""
+
+    store_class = FaissStore
+    relative_tolerance = 1e-9
+    absolute_tolerance = 1e-12
+
+    def make_config(self, folder: Path) -> FaissConfig:  # noqa: ARG002 - nothing is kept anywhere
+        """Return a configuration without a path."""
+        return FaissConfig()
 
 
-_Contract = _contract()
-
-
-class TestFaissInMemory(_Contract):  # type: ignore[misc, valid-type]  # loaded by path
-    """FAISS without a path."""
-
-    cls = FaissStore
-    config_class = FaissConfig
-    durable = False
-
-
-class TestFaissDurable(_Contract):  # type: ignore[misc, valid-type]
+class TestFaissDurable(VectorStoreContract):
     """FAISS in a directory."""
 
-    cls = FaissStore
-    config_class = FaissConfig
-    durable = True
+    store_class = FaissStore
+    relative_tolerance = 1e-9
+    absolute_tolerance = 1e-12
+
+    def make_config(self, folder: Path) -> FaissConfig:
+        """Return a configuration for the folder."""
+        return FaissConfig(path=folder)
+
+
+@pytest.fixture(params=["memory", "directory"])
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> FaissConfig:
+    """Both places where a collection can live."""
+    return FaissConfig(path=tmp_path if request.param == "directory" else None)
+
+
+def test_many_ties_beyond_every_candidate(config: FaissConfig) -> None:
+    """A tie group larger than the engine is ready to re-score is still cut by id."""
+    count = 17_000
+    with FaissStore.open(CollectionSpec(dimension=3), config) as store:
+        store.upsert(RecordBatch([f"{i:05d}" for i in range(count, 0, -1)], np.ones((count, 3))))
+        assert store.query([1, 1, 1], 3)[0].ids == ["00001", "00002", "00003"]
+        assert store.query([1, 1, 1], 2, where={"$not": {"x": 1}})[0].ids == ["00001", "00002"]
+
+
+def test_near_ties_below_float32(config: FaissConfig) -> None:
+    """Order follows the float64 score even where FAISS sees a tie."""
+    with FaissStore.open(CollectionSpec(dimension=3, metric="l2"), config) as store:
+        base = 1000.0
+        steps = np.arange(200, dtype=np.float32) * np.float32(2**-13)
+        order = np.random.default_rng(3).permutation(200)
+        vectors = np.stack([np.full(200, base), base + steps, np.zeros(200)], axis=1)[order]
+        store.upsert(RecordBatch([f"{i:03d}" for i in order], vectors))
+        assert store.query([base, base, 0], 10)[0].ids == [f"{i:03d}" for i in range(10)]
+
+
+def test_batch_equals_one_by_one_to_the_last_bit(config: FaissConfig) -> None:
+    """n queries at once give the very scores that each gives alone, and a smaller k their beginning."""
+    rng = np.random.default_rng(4)
+    with FaissStore.open(CollectionSpec(dimension=24, metric="dot"), config) as store:
+        metadata = [{"i": i} for i in range(400)]
+        store.upsert(RecordBatch([str(i) for i in range(400)], rng.normal(size=(400, 24)), None, metadata))
+        queries = rng.normal(size=(150, 24))
+        for where in (None, {"i": {"$lt": 350}}, {"i": {"$lt": 40}}):
+            together = store.query(queries, 7, where=where)
+            for query, hits in zip(queries[::10], together[::10], strict=True):
+                alone = store.query(query, 12, where=where)[0]
+                assert alone.ids[:7] == hits.ids
+                assert list(alone.scores[:7]) == list(hits.scores)
+
+
+def test_the_index_piles_up_no_tombstones(config: FaissConfig) -> None:
+    """Replacing the same records over and over stays within bounds, and optimize makes the index anew."""
+    with FaissStore.open(CollectionSpec(dimension=3), config) as store:
+        for round_ in range(12):
+            store.upsert(RecordBatch([str(i) for i in range(400)], np.full((400, 3), round_ + 1.0)))
+        assert store.stats().details["tombstones"] < 2000
+        store.delete([str(i) for i in range(200)])
+        store.optimize()
+        stats = store.stats()
+        assert (stats.rows, stats.vectors, stats.details["tombstones"]) == (200, 200, 0)
+        assert stats.bytes_in_memory is not None
+        assert stats.bytes_in_memory > 200 * 12
+        assert (stats.bytes_on_disk is not None) == (config.path is not None)
+        assert len(store.query([1, 1, 1], 500)[0]) == 200
+
+
+def test_memory_promises_less(config: FaissConfig) -> None:
+    """Without a directory nothing is promised to stay, nor to be shared."""
+    with FaissStore.open(CollectionSpec(dimension=3), config) as store:
+        durable = config.path is not None
+        assert store.capabilities.persistent is store.capabilities.crash_safe is durable
+        assert store.capabilities.concurrency == ("multi-writer" if durable else "single-process")
+
+
+def test_no_index_options(config: FaissConfig) -> None:
+    """An option that would change nothing is an error."""
+    with pytest.raises(ConfigError):
+        FaissStore.open(CollectionSpec(dimension=3, index_options={"m": 16}), config)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])

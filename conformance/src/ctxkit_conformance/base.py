@@ -1,0 +1,155 @@
+"""How the checks open a store, and how they treat what it does not declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from ctxkit.errors import UnsupportedError
+from ctxkit.filters import Where, check_operators
+from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, VectorStore
+from ctxkit.records import Hits, Metric, Record, RecordBatch
+
+METRICS: list[Metric] = ["cosine", "dot", "l2"]
+DIMENSION = 3
+
+
+class StoreChecks:
+    """Base of every group of checks.
+
+    `store_class` is the class under test. `capabilities` is needed only when its configuration does not answer
+    `capabilities()`: then it is what the backend's BackendSpec says. The tolerances of scores are the contract's; a
+    store that is more exact can set its own.
+    """
+
+    store_class: ClassVar[type[VectorStore]]
+    capabilities: ClassVar[Capabilities | None] = None
+    relative_tolerance: ClassVar[float] = 1e-4
+    absolute_tolerance: ClassVar[float] = 1e-6
+
+    def make_config(self, folder: Path) -> BackendConfig:
+        """Return a configuration whose collections live in `folder`, which does not exist yet, and nowhere else.
+
+        A backend that keeps nothing in folders derives a namespace of its own from the path.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define make_config(self, folder).")
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> BackendConfig:
+        """A configuration for one check, in a folder with a space and a letter beyond ASCII in its name."""
+        return self.make_config(tmp_path / "päth with space")
+
+    @pytest.fixture
+    def declared(self, config: BackendConfig) -> Capabilities:
+        """What the store declares under this configuration."""
+        found = self.capabilities or config.capabilities()
+        if isinstance(found, Capabilities):
+            return found
+        raise TypeError(
+            f"{type(config).__name__}.capabilities() returned {found!r}; set `capabilities` on {type(self).__name__}"
+            " to those of the backend's BackendSpec."
+        )
+
+    @pytest.fixture
+    def metric(self, declared: Capabilities) -> Metric:
+        """The metric of checks that hold under any: cosine where it is declared."""
+        return next(metric for metric in METRICS if metric in declared.metrics)
+
+    @pytest.fixture
+    def store(self, config: BackendConfig, metric: Metric) -> Iterator[VectorStore]:
+        """A new, empty collection of three dimensions named "c"."""
+        with self.open(config, metric) as opened:
+            yield opened
+
+    @pytest.fixture
+    def bare(self, declared: Capabilities) -> list[float] | None:
+        """The vector of records whose vector plays no part: None where the store can hold such records."""
+        return None if declared.optional_vectors else [1.0, 0.0, 0.0]
+
+    def open(
+        self, config: BackendConfig, metric: Metric, dimension: int = DIMENSION, name: str = "c", **more: Any
+    ) -> VectorStore:
+        """Open a collection; `more` are further parts of its CollectionSpec."""
+        return self.store_class.open(CollectionSpec(name=name, dimension=dimension, metric=metric, **more), config)
+
+    def refuses_metric(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> bool:
+        """Whether the metric is not declared; then opening a collection with it must raise UnsupportedError."""
+        if metric in declared.metrics:
+            return False
+        must_refuse(lambda: self.open(config, metric))
+        return True
+
+    def near(self, expected: Any) -> Any:
+        """Return what a score must equal, within the tolerance."""
+        return pytest.approx(expected, rel=self.relative_tolerance, abs=self.absolute_tolerance)
+
+
+def must_refuse(call: Callable[[], object]) -> None:
+    """Check that an operation that is not declared raises UnsupportedError and says what to do."""
+    with pytest.raises(UnsupportedError) as caught:
+        call()
+    assert caught.value.fix, "an UnsupportedError has to name a fix"
+
+
+def undeclared(store: VectorStore, where: Where) -> bool:
+    """Whether the filter has an operator that the store does not declare."""
+    try:
+        check_operators(where, store.capabilities.filter_operators, backend=store.backend)
+    except UnsupportedError:
+        return True
+    return False
+
+
+def refuses_filter(store: VectorStore, where: Where) -> bool:
+    """Whether the filter has an operator that is not declared; then every use must raise UnsupportedError."""
+    if not undeclared(store, where):
+        return False
+    must_refuse(lambda: store.count(where))
+    must_refuse(lambda: list(store.scan(where)))
+    must_refuse(lambda: store.query([1.0] * store.spec.dimension, 1, where=where))
+    must_refuse(lambda: store.delete(where=where))
+    return True
+
+
+def found_by_words(store: VectorStore, text: str, k: int = 5) -> list[str]:
+    """Return the ids that a text search finds; where none is declared, check the refusal and return none."""
+    if store.capabilities.text_search is None:
+        must_refuse(lambda: store.text_query(text, k))
+        return []
+    return store.text_query(text, k).ids
+
+
+def fill(store: VectorStore, records: Sequence[Record] | RecordBatch) -> None:
+    """Write many records, in batches that the store declares to take."""
+    limit = store.capabilities.max_batch
+    if limit is None:
+        store.upsert(records)
+        return
+    rows = list(records)
+    for start in range(0, len(rows), limit):
+        store.upsert(rows[start : start + limit])
+
+
+def ids_of(records: Iterator[Record]) -> list[str]:
+    """Return the ids of a scan whose order is not promised, sorted."""
+    return sorted(record.id for record in records)
+
+
+def check_order(hits: Hits) -> None:
+    """Check that hits come best first, equal scores by id in code-point order, and none twice."""
+    keys = [(-hit.score, hit.id) for hit in hits]
+    assert keys == sorted(keys), "hits have to come best first, equal scores by id"
+    assert len(set(hits.ids)) == len(hits), "a record was found twice"
+
+
+def check_nearest(store: VectorStore, hits: Hits, expected: Sequence[str]) -> None:
+    """Check the hits of a query: as many as expected, in order, and the very ones where the store is exact."""
+    check_order(hits)
+    assert not hits.truncated
+    if store.capabilities.exact:
+        assert hits.ids == list(expected)
+    else:
+        assert len(hits) == len(expected)

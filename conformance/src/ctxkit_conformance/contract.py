@@ -1,0 +1,29 @@
+"""All checks of a vector store in one class."""
+
+from __future__ import annotations
+
+from ctxkit_conformance.collections import CollectionChecks
+from ctxkit_conformance.filters import FilterChecks
+from ctxkit_conformance.lifecycle import LifecycleChecks
+from ctxkit_conformance.persistence import PersistenceChecks
+from ctxkit_conformance.records import RecordChecks
+from ctxkit_conformance.scans import ScanChecks
+from ctxkit_conformance.search import SearchChecks
+from ctxkit_conformance.text import TextChecks
+
+
+class VectorStoreContract(
+    RecordChecks,
+    SearchChecks,
+    FilterChecks,
+    TextChecks,
+    ScanChecks,
+    CollectionChecks,
+    LifecycleChecks,
+    PersistenceChecks,
+):
+    """Everything that this version checks of a vector store.
+
+    Derive a class whose name pytest collects, set `store_class`, and define `make_config`. The names of the classes
+    here do not begin with "Test", so nothing is collected until you do.
+    """

@@ -1,0 +1,144 @@
+"""Checks of what stays: closing and reopening, and openers that expect something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctxkit.errors import (
+    CollectionNotFoundError,
+    ConfigError,
+    DimensionMismatchError,
+    FingerprintMismatchError,
+    InvalidRecordError,
+    MetricMismatchError,
+)
+from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, VectorStore
+from ctxkit.records import Metric, Record
+from ctxkit_conformance.base import METRICS, StoreChecks, check_order, fill, found_by_words
+
+Records = dict[str, Record]
+
+
+class PersistenceChecks(StoreChecks):
+    """`persistent` is a promise that no method makes, so none can refuse it.
+
+    A store that does not declare it may keep or forget a collection when its handle is closed. What it may not do is
+    keep a part, or give a collection of one description to an opener who asked for another.
+    """
+
+    def test_close_and_reopen(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
+        """A failure means that acknowledged data is gone, changed or doubled after a restart."""
+        records = self._filled(config, metric)
+        for _ in range(3):
+            if not self._kept(config, declared, metric):
+                return
+            with self.open(config, metric) as store:
+                _check_all(store, records)
+        with self.open(config, metric) as store:
+            store.upsert([Record("later", "many", [1, 1, 1])])
+            assert store.delete(["r7"]) == 1
+        with self.open(config, metric) as store:
+            assert [r and r.id for r in store.get(["later", "r7", "r8"])] == ["later", None, "r8"]
+
+    def test_reopen_mismatches(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
+        """A failure means that a wrong setting silently empties a collection, or mixes two models' vectors."""
+        spec = CollectionSpec(name="c", dimension=3, metric=metric, fingerprint="model-a", fields={"i": "int"})
+        with self.store_class.open(spec, config) as store:
+            store.upsert([Record("a", "", np.ones(3), {"i": 1, "f": 1.5})])
+        if not self._kept(config, declared, metric):
+            return
+        cases: list[tuple[type[Exception], dict[str, object]]] = [
+            (DimensionMismatchError, {"dimension": 4}),
+            (FingerprintMismatchError, {"fingerprint": "model-b"}),
+            (ConfigError, {"fields": {"i": "str"}}),
+            (InvalidRecordError, {"fields": {"f": "int"}}),
+        ]
+        cases += [(MetricMismatchError, {"metric": other}) for other in METRICS if other in declared.metrics - {metric}]
+        for error, change in cases:
+            with pytest.raises(error) as caught:
+                self.store_class.open(spec.model_copy(update=change), config)
+            assert "Fix:" in str(caught.value)
+        assert self.store_class.describe_collection(config, "c") == spec
+        with self.open(config, metric) as store:
+            assert store.spec == spec
+            assert store.get(["a"], include_vectors=True) == [Record("a", "", np.ones(3), {"i": 1, "f": 1.5})]
+
+    def test_fields_can_be_added(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
+        """A failure means that a field declared later is not checked, or that its older records are not found."""
+        with self.open(config, metric) as store:
+            store.upsert([Record("a", "", [1, 0, 0], {"n": 1})])
+        if not self._kept(config, declared, metric):
+            return
+        for _ in range(2):
+            with self.open(config, metric, fields={"n": "int"}) as store:
+                assert store.count({"n": 1}) == 1
+                with pytest.raises(InvalidRecordError):
+                    store.upsert([Record("b", "", [1, 0, 0], {"n": "text"})])
+        assert self.store_class.describe_collection(config, "c").fields == {"n": "int"}
+
+    def test_moved_folder(self, tmp_path: Path, declared: Capabilities, metric: Metric) -> None:
+        """A failure means that a restored backup, or a renamed folder, does not open or opens empty.
+
+        A backend that made no folder keeps its data elsewhere; then a fresh folder must stay a fresh place.
+        """
+        before, after = tmp_path / "before", tmp_path / "after"
+        records = self._filled(self.make_config(before), metric)
+        moved = before.is_dir() and declared.persistent
+        if moved:
+            before.rename(after)
+        with self.open(self.make_config(after), metric) as store:
+            if moved:
+                _check_all(store, records)
+            else:
+                assert store.count() == 0
+
+    def _filled(self, config: BackendConfig, metric: Metric) -> Records:
+        """Write some records, close cleanly, and return them."""
+        rng = np.random.default_rng(0)
+        records = {
+            f"r{i}": Record(
+                f"r{i}", f"text number{i} of many", rng.normal(size=3).astype(np.float32), {"i": i, "odd": i % 2 == 1}
+            )
+            for i in range(60)
+        }
+        with self.open(config, metric) as store:
+            fill(store, list(records.values()))
+            store.delete(["r5"])
+            store.upsert([Record("r6", "replaced text of many", [1, 2, 3], {"i": 6, "odd": False})])
+        records["r6"] = Record(
+            "r6", "replaced text of many", np.array([1, 2, 3], dtype=np.float32), {"i": 6, "odd": False}
+        )
+        del records["r5"]
+        return records
+
+    def _kept(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> bool:
+        """Whether the closed collection "c" is still there; where it is not, check that nothing of it is."""
+        if "c" in self.store_class.list_collections(config):
+            return True
+        assert not declared.persistent, "a persistent store has to list its collections after they are closed"
+        with pytest.raises(CollectionNotFoundError):
+            self.store_class.describe_collection(config, "c")
+        with self.open(config, metric) as store:
+            assert store.count() == 0
+            assert list(store.scan()) == []
+            assert store.spec == CollectionSpec(name="c", dimension=3, metric=metric)
+        return False
+
+
+def _check_all(store: VectorStore, records: Records) -> None:
+    """Compare every kind of answer with what was written."""
+    assert {r.id: r for r in store.scan(include_vectors=True)} == records
+    assert (store.count(), store.count({"odd": True})) == (
+        len(records),
+        sum(r.metadata["odd"] for r in records.values()),
+    )
+    hits = store.query([1, 1, 1], 100)[0]
+    check_order(hits)
+    assert set(hits.ids) == set(records)
+    assert found_by_words(store, "number7") in ([], ["r7"])
+    assert store.capabilities.text_search is None or len(store.text_query("many", 100)) == len(records)
+    assert store.get(["r5"]) == [None]
+    assert store.health().ok
