@@ -6,6 +6,7 @@ import random
 import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, pairwise
+from typing import Literal
 
 import estimator_corpora
 import pytest
@@ -206,6 +207,27 @@ def test_truncation_inside_a_long_word_leaves_no_room(word: str, budget: int, le
     assert TOKENIZER.count(more) > budget
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_long_word_that_fits_is_passed_over(side: Literal["left", "right"]) -> None:
+    """What follows a long stretch without a cut is kept too, as far as it fits."""
+    word, rest = "xq" * 3000, " and more" * 50
+    text = f"go {word}{rest}" if side == "right" else f"{rest} {word}"
+    budget = TOKENIZER.count(text) - 10
+    kept = TOKENIZER.truncate(text, budget, side)
+    assert word in kept
+    assert TOKENIZER.count(kept) == budget
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_long_row_of_surrogate_pairs_is_cut_between_pairs(side: Literal["left", "right"]) -> None:
+    """Both halves of a pair stay or go, also where the search is coarse."""
+    text = "\ud83d\ude00" * 500
+    for budget in (1, 2, 3, 301, 302, 303, 304):
+        kept = TOKENIZER.truncate(text, budget, side)
+        assert len(kept) % 2 == 0
+        assert TOKENIZER.count(kept) <= budget < TOKENIZER.count(kept + text[:2])
+
+
 def test_truncation_refuses_nonsense() -> None:
     """A negative budget or an unknown side is an error with its remedy."""
     with pytest.raises(TokenizerError, match=r"-1.*Fix: give a budget"):
@@ -321,6 +343,13 @@ def test_windows_give_what_one_long_merge_gives(name: str) -> None:
         raw = text.encode()
         whole = costs._merge(raw, costs._limit(raw))
         assert tuple(costs.segments(raw)) == whole
+
+
+def test_a_token_that_fills_a_window_is_found() -> None:
+    """Windows grow until a segment ends well inside."""
+    ranks = {b"a" * 2**power: power for power in range(1, 10)}
+    costs = PieceCosts(frozenset(), ranks, (99, 99), None)
+    assert list(costs.segments(b"a" * 1600)) == [b"a" * 512] * 3 + [b"a" * 64]
 
 
 def test_a_piece_whose_windows_never_join_is_counted_by_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:

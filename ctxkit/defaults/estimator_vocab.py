@@ -30,11 +30,12 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from ctxkit.errors import TokenizerError
 
@@ -134,12 +135,7 @@ class PieceCosts(dict[str, int]):
 
 def _trusted(parts: Sequence[bytes], length: int) -> int:
     """Return how many of the first segments end within `length` bytes."""
-    end = 0
-    for number, part in enumerate(parts):
-        end += len(part)
-        if end > length:
-            return number
-    return len(parts)
+    return bisect_right(list(accumulate(map(len, parts))), length)
 
 
 def longest_coarsening(parts: Sequence[bytes], known: frozenset[bytes]) -> int:
