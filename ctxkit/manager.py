@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +17,12 @@ from typing_extensions import Self
 
 from ctxkit.config import Config, conflicts
 from ctxkit.context import ContextResult, Purse, build, check_question
-from ctxkit.errors import ConfigError, InvalidRecordError
+from ctxkit.errors import ConfigError, InvalidRecordError, StoreError
 from ctxkit.ingest import IngestReport
-from ctxkit.memory import LongTermMemory, Scope, ShortTermMemory, Turn
+from ctxkit.memory import LongTermMemory, Scope, ShortTermMemory
 from ctxkit.memory.documents import Documents, Progress
 from ctxkit.memory.entries import FRONTIER, KIND, LEVEL, SUMMARY, THREAD, check_user_metadata, clean
+from ctxkit.memory.forks import renew_after_fork
 from ctxkit.memory.opening import open_vault
 from ctxkit.memory.summaries import summarize
 from ctxkit.memory.turns import store_turn
@@ -31,7 +33,18 @@ from ctxkit.tokens import RememberingTokenizer
 
 _log = logging.getLogger(__name__)
 _SUMMARIES = 4
+_LATEST = 1e15  # seconds, about thirty million years: what is beyond is no moment but a mistake
 ManagerT = TypeVar("ManagerT", bound="ContextManager")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Everything that follows from one scope. A call reads it once, so that it never mixes two scopes."""
+
+    scope: Scope
+    short_term: ShortTermMemory
+    long_term: LongTermMemory
+    documents: Documents
 
 
 class _Once:
@@ -60,6 +73,8 @@ class ContextManager:
     be opened. Safe to use from several threads; several processes may use one path.
     """
 
+    _view: _View
+
     def __init__(  # noqa: PLR0913 - one argument for each part of a scope
         self,
         config: Config | None = None,
@@ -73,14 +88,16 @@ class ContextManager:
         allow_cross_task: bool = False,
         registry: PluginRegistry | None = None,
     ) -> None:
+        if config is not None and not isinstance(config, Config):
+            raise ConfigError(f"config is {type(config).__name__}, not Config.", fix="pass Config(...).")
         self.config = config or Config()
-        self._scope = Scope(user_id, agent_id, session_id, task_id, allow_cross_session, allow_cross_task)
+        scope = Scope(user_id, agent_id, session_id, task_id, allow_cross_session, allow_cross_task)
         registry = registry or get_registry()
         if self.config.debug:
             logging.getLogger("ctxkit").setLevel(self.config.log_level)
         for problem in conflicts(self.config):
             _log.warning("%s", problem)
-        self.path = None if path is None else Path(path)
+        self.path = _folder(path, self.config)
         if self.path is None:
             _in_memory.say()
         chosen = self.config.tokenizer
@@ -88,13 +105,36 @@ class ContextManager:
         self._summarizer = registry.create_llm("extractive")
         self._opened = open_vault(self.config, self.path, registry)
         self._vault = self._opened.vault
-        self._lock = threading.RLock()
         self._closed = False
+        self.renew()
+        renew_after_fork(self)
         try:
-            self._show(self._scope)
+            self._show(scope)
         except BaseException:
             self._vault.close()
             raise
+
+    def renew(self) -> None:
+        """Make the lock anew, in a forked child."""
+        self._lock = threading.RLock()
+
+    @property
+    def short_term_memory(self) -> ShortTermMemory:
+        """The newest turns of the session, up to `stm_capacity`."""
+        return self._view.short_term
+
+    @short_term_memory.setter
+    def short_term_memory(self, memory: ShortTermMemory) -> None:
+        self._view = replace(self._view, short_term=memory)
+
+    @property
+    def long_term_memory(self) -> LongTermMemory:
+        """Everything in the scope."""
+        return self._view.long_term
+
+    @long_term_memory.setter
+    def long_term_memory(self, memory: LongTermMemory) -> None:
+        self._view = replace(self._view, long_term=memory)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -113,22 +153,23 @@ class ContextManager:
         an aware datetime, now by default. Raises InvalidRecordError when both sides are blank, when a known
         `turn_id` comes with other words, and for metadata that no record can hold.
         """
+        view = self._view
+        given = check_user_metadata(metadata)
+        if timestamp is not None or "timestamp" not in given:
+            given["timestamp"] = _seconds(timestamp)
         turn = store_turn(
             self._vault,
-            self._scope,
+            view.scope,
             self._tokenizer,
             (clean(user_input), clean(assistant_response)),
             turn_id=turn_id,
-            timestamp=_seconds(timestamp),
-            metadata=check_user_metadata(metadata),
+            metadata=given,
             part_size=self.config.memory.ingestion_chunk_size,
+            after=view.short_term.newest_order,
         )
         # A turn whose metadata names a session of its own belongs to that conversation, not to the one in view.
-        if self._scope.thread(turn.metadata, conversation=True) == self.short_term_memory.thread:
-            self.short_term_memory.append(turn)
-            with self._lock:
-                while self.short_term_memory.over_capacity:
-                    self._summarize_and_offload()
+        if view.scope.thread(turn.metadata, conversation=True) == view.short_term.thread:
+            self._make_room(view)
         return turn.id
 
     def add_memory(self, text: str, metadata: Mapping[str, Any] | None = None) -> str:
@@ -139,14 +180,14 @@ class ContextManager:
         self, text: str, source_id: str | None = None, metadata: Mapping[str, Any] | None = None
     ) -> IngestReport:
         """Store a document in chunks of `ingestion_chunk_size` tokens; the same `source_id` again replaces it."""
-        return self._documents.ingest_text(text, source_id, metadata)
+        return self._view.documents.ingest_text(text, source_id, metadata)
 
     def ingest_file(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> IngestReport:
         """Store a text file as a document; a file that cannot be read as text is named in the report.
 
         Raises IngestError when there is no such file.
         """
-        return self._documents.ingest_path(Path(path), metadata)
+        return self._view.documents.ingest_path(_path(path), metadata)
 
     def ingest_directory(
         self, path: str | Path, metadata: Mapping[str, Any] | None = None, *, progress: Progress | None = None
@@ -157,13 +198,17 @@ class ContextManager:
         so an ingestion that was interrupted goes on where it stopped. Raises IngestError when there is no such
         folder.
         """
-        return self._documents.ingest_path(Path(path), metadata, progress=progress)
+        return self._view.documents.ingest_path(_path(path), metadata, progress=progress)
 
     def clear_memory(self) -> int:
-        """Delete everything in this scope, the turns in view too; return how many records went."""
+        """Delete everything in this scope, the turns in view too; return how many records went.
+
+        Other sessions and tasks keep theirs, also where this manager may read them.
+        """
+        view = self._view
         with self._lock:
-            count = self._vault.delete(where=self._scope.where())
-            self.short_term_memory.reload()
+            count = self._vault.delete(where=view.scope.own_where())
+            view.short_term.refresh()
             return count
 
     def backfill_embeddings(self) -> int:
@@ -184,17 +229,19 @@ class ContextManager:
         question = clean(user_input)
         memory = self.config.memory
         limit = memory.prompt_token_budget if budget is None else check_budget(budget)
+        now = None if now is None else _seconds(now)
         # A question that cannot fit is refused before anything is searched for it.
         check_question(question, Purse(self._tokenizer, limit))
-        self.short_term_memory.refresh()
+        view = self._view
+        view.short_term.refresh()
         candidates: list[Candidate] = []
         if question.strip():
-            candidates = self.long_term_memory.candidates(question, now=now, at_least=memory.ltm_hits_k)
+            candidates = view.long_term.candidates(question, now=now, at_least=memory.ltm_hits_k)
         return build(
             question,
-            recent=self.short_term_memory.get_recent_turns(memory.recent_k),
+            recent=view.short_term.get_recent_turns(memory.recent_k),
             candidates=candidates,
-            summaries=self._newest_summaries(),
+            summaries=self._newest_summaries(view),
             tokenizer=self._tokenizer,
             budget=limit,
             hits=memory.ltm_hits_k,
@@ -231,8 +278,9 @@ class ContextManager:
 
     def get_stats(self) -> dict[str, Any]:
         """Return figures about both views, the store and the components in use."""
-        self.short_term_memory.refresh()
-        stm = self.short_term_memory
+        view = self._view
+        stm = view.short_term
+        stm.refresh()
         current = stm.current_tokens
         store = self._vault.store.stats()
         embedder = self._vault.embedder
@@ -243,7 +291,7 @@ class ContextManager:
                 "max_tokens": stm.max_tokens,
                 "utilization": current / stm.max_tokens,
             },
-            "long_term_memory": self.long_term_memory.get_stats(),
+            "long_term_memory": view.long_term.get_stats(),
             "store": {
                 "path": None if self.path is None else str(self.path),
                 "records": store.rows,
@@ -259,18 +307,18 @@ class ContextManager:
             "embedder": self._opened.embedder,
             "tokenizer": self._tokenizer.name,
             "fallbacks": list(self._opened.fallbacks),
-            "session_id": self._scope.session_id,
+            "session_id": view.scope.session_id,
         }
 
     # -- scope and life --------------------------------------------------------------------------------------
 
     def set_session(self, session_id: str | None) -> None:
         """Go on in another session (None: turns without a session)."""
-        self._show(replace(self._scope, session_id=session_id))
+        self._show(replace(self._view.scope, session_id=session_id))
 
     def set_task(self, task_id: str | None) -> None:
         """Go on in another task (None: no task)."""
-        self._show(replace(self._scope, task_id=task_id))
+        self._show(replace(self._view.scope, task_id=task_id))
 
     def close(self) -> None:
         """Release the store and the embedder; closing twice is fine."""
@@ -290,43 +338,59 @@ class ContextManager:
 
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else f"path={str(self.path)!r}"
-        return f"{type(self).__name__}({where}, session_id={self._scope.session_id!r})"
+        return f"{type(self).__name__}({where}, session_id={self._view.scope.session_id!r})"
 
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _show(self, scope: Scope) -> None:
-        with self._lock:
-            self._scope = scope
-            thread = scope.thread(scope.stamp({}), conversation=True)
-            self.short_term_memory = ShortTermMemory(
-                self._vault, self._tokenizer, thread=str(thread), max_tokens=self.config.memory.stm_capacity
-            )
-            self.long_term_memory = LongTermMemory(
-                self.config, scope=scope, vault=self._vault, hidden=self._in_view, tokenizer=self._tokenizer
-            )
-            self._documents = Documents(self._vault, scope, self._tokenizer, self.config.memory)
+        thread = str(scope.thread(scope.stamp({}), conversation=True))
+        memory = self.config.memory
+        short_term = ShortTermMemory(self._vault, self._tokenizer, thread=thread, max_tokens=memory.stm_capacity)
 
-    def _in_view(self) -> set[str]:
-        return {turn.id for turn in self.short_term_memory.turns}
+        def in_view() -> set[str]:
+            short_term.refresh()
+            return {turn.id for turn in short_term.turns}
+
+        long_term = LongTermMemory(
+            self.config, scope=scope, vault=self._vault, hidden=in_view, tokenizer=self._tokenizer
+        )
+        view = _View(scope, short_term, long_term, Documents(self._vault, scope, self._tokenizer, memory))
+        # Turns may have come in by another process, or by metadata that named this session.
+        self._make_room(view)
+        self._view = view
+
+    def _make_room(self, view: _View) -> None:
+        """Let turns leave a view that overflows; a failure leaves it as it is until the next turn."""
+        try:
+            with self._lock:
+                view.short_term.refresh()
+                while view.short_term.over_capacity:
+                    self._offload(view)
+        except StoreError as exc:
+            _log.warning("short-term memory stays over its capacity for now (%s)", type(exc).__name__)
 
     def _summarize_and_offload(self) -> None:
         """Let the oldest chunk of turns leave the view, and store a summary that links to them."""
+        view = self._view
         with self._lock:
-            leaving: list[Turn] = self.short_term_memory.oldest(self.config.memory.chunk_size)
-            if not leaving:
-                return
+            view.short_term.refresh()
+            self._offload(view)
+
+    def _offload(self, view: _View) -> None:
+        leaving = view.short_term.oldest(self.config.memory.chunk_size)
+        if leaving:
             summary = summarize(
                 leaving,
                 self._summarizer,
-                scope=self._scope,
-                thread=self.short_term_memory.thread,
+                scope=view.scope,
+                thread=view.short_term.thread,
                 ratio=self.config.memory.summary_compression_ratio,
             )
             self._vault.write([summary])
-            self.short_term_memory.drop(leaving)
+            view.short_term.drop(leaving)
 
-    def _newest_summaries(self) -> list[Record]:
-        where = {THREAD: self.short_term_memory.thread, KIND: SUMMARY, LEVEL: "chunk"}
+    def _newest_summaries(self, view: _View) -> list[Record]:
+        where = {THREAD: view.short_term.thread, KIND: SUMMARY, LEVEL: "chunk"}
         return list(self._vault.store.scan(where, order_by=FRONTIER, descending=True, limit=_SUMMARIES))
 
 
@@ -337,11 +401,31 @@ def check_budget(budget: object) -> int:
     return budget
 
 
-def _seconds(timestamp: float | datetime | None) -> float:
+def _seconds(timestamp: object) -> float:
+    """Return seconds since the epoch, now for None; raises InvalidRecordError for what is no moment."""
     if timestamp is None:
         return time.time()
     if isinstance(timestamp, datetime):
         if timestamp.tzinfo is None:
             raise InvalidRecordError("the timestamp has no time zone.", fix="pass an aware datetime, or seconds.")
         return timestamp.timestamp()
-    return float(timestamp)
+    if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool) and abs(timestamp) < _LATEST:
+        return float(timestamp)
+    raise InvalidRecordError(
+        f"the timestamp is {timestamp!r:.60}.", fix="pass seconds since the epoch or an aware datetime."
+    )
+
+
+def _path(path: object) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise ConfigError(f"the path is {path!r}.", fix="pass the path of a folder or file as str or Path.")
+    return Path(path)
+
+
+def _folder(path: object, config: Config) -> Path | None:
+    """Return where the store lives; a path among the store's own options counts too."""
+    option = config.vector_store.options().get("path")
+    if path is not None and option is not None:
+        raise ConfigError("there is a path= and a vector_store.path.", fix="keep one of them.")
+    chosen = option if path is None else path
+    return None if chosen is None else _path(chosen)

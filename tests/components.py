@@ -61,7 +61,7 @@ class WordEmbedder(Embedder):
 
 
 class Faults:
-    """What the faulty embedder does, for one test: `mode` is "ok", "raise", "hang", "zeros" or "shape"."""
+    """What the faulty embedder does, for one test: `mode` is "ok", "raise", "hang", "zeros", "huge", "shape" or "picky"."""
 
     def __init__(self) -> None:
         self.mode = "ok"
@@ -84,9 +84,29 @@ class FaultyEmbedder(WordEmbedder):
             faults.release.wait(60)
         if faults.mode == "zeros":
             return np.zeros((len(texts), self.dimension), dtype=np.float32)
+        if faults.mode == "huge":
+            return np.full((len(texts), self.dimension), 3e38, dtype=np.float32)
+        if faults.mode == "picky" and any("poison" in text for text in texts):
+            raise ValueError("not this one")
         if faults.mode == "shape":
             return np.zeros((len(texts), self.dimension + 1), dtype=np.float32)
         return super().embed_documents(texts)
+
+    def close(self) -> None:
+        """Fail or hang like the rest."""
+        if self.faults.mode == "raise":
+            raise RuntimeError("cannot be released")
+        if self.faults.mode == "hang":
+            self.faults.release.wait(60)
+
+
+class BrokenEmbedder(WordEmbedder):
+    """Cannot say what it is."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Divide by zero."""
+        return str(1 / 0)
 
 
 @hookimpl
@@ -101,7 +121,11 @@ def ctxkit_embedders() -> list[BackendSpec]:
             capabilities=capabilities,
             summary="for tests",
         )
-        for name, factory in (("words", "WordEmbedder"), ("faulty", "FaultyEmbedder"))
+        for name, factory in {
+            "words": "WordEmbedder",
+            "faulty": "FaultyEmbedder",
+            "broken": "BrokenEmbedder",
+        }.items()
     ]
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from components import Faults, FaultyEmbedder, WordsConfig, config, registry
 
 from ctxkit import ContextManager
-from ctxkit.errors import EmbedderError, EmbedderTimeoutError
-from ctxkit.memory import PatientEmbedder
+from ctxkit.errors import EmbedderError, EmbedderTimeoutError, StoreClosedError, StoreLockedError
+from ctxkit.memory import PatientEmbedder, Vault
+from ctxkit.records import FloatVectors, Record
 
 REGISTRY = registry()
 
@@ -44,7 +48,7 @@ def wait_until_embedded(cm: ContextManager, seconds: float = 30.0) -> None:
     assert cm.get_stats()["pending_embeddings"] == 0
 
 
-@pytest.mark.parametrize("mode", ["raise", "hang", "shape"])
+@pytest.mark.parametrize("mode", ["raise", "hang", "shape", "huge"])
 def test_no_turn_is_lost_and_the_backfill_embeds_it(cm: ContextManager, faults: Faults, mode: str) -> None:
     """Stored without a vector, found by its words, counted as pending, and embedded once the embedder recovers."""
     faults.mode = mode
@@ -135,8 +139,10 @@ def test_patience_speaks_plainly(faults: Faults) -> None:
     patient = PatientEmbedder(FaultyEmbedder(WordsConfig()), timeout=0.1)
     assert patient.query("word").shape == (patient.dimension,)
     faults.mode = "raise"
-    with pytest.raises(EmbedderError, match="the model is gone") as caught:
+    with pytest.raises(EmbedderError, match="RuntimeError") as caught:
         patient.documents(["a"])
+    # What another library says may quote a key or a prompt: it stays in the cause, out of messages and statistics.
+    assert "the model is gone" not in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert patient.last_error is caught.value
     faults.mode = "hang"
@@ -148,3 +154,138 @@ def test_patience_speaks_plainly(faults: Faults) -> None:
     patient.close()
     with pytest.raises(EmbedderError, match="closed"):
         patient.query("c")
+
+
+def test_one_text_that_cannot_be_embedded_does_not_hold_up_the_others(cm: ContextManager, faults: Faults) -> None:
+    """It goes on waiting; the rest gets its vectors, also what is stored later."""
+    faults.mode = "raise"
+    for text in ("first", "poison", "second", "third"):
+        cm.add_memory(text)
+    faults.mode = "picky"
+    cm.backfill_embeddings()
+    assert cm.get_stats()["pending_embeddings"] == 1
+    faults.mode = "raise"
+    cm.add_memory("fourth")
+    faults.mode = "picky"
+    cm.backfill_embeddings()
+    assert cm.get_stats()["pending_embeddings"] == 1
+    assert cm.query_memory("poison")
+
+
+def test_the_backfill_outlives_a_locked_store(
+    cm: ContextManager, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may hold the store for a while; the thread tries again."""
+    monkeypatch.setattr("ctxkit.memory.vault._FIRST_RETRY", 0.05)
+    attach = Vault._attach
+    failures: list[int] = []
+
+    def locked_once(self: Vault, waiting: Sequence[Record], vectors: FloatVectors) -> int:
+        if not failures:
+            failures.append(1)
+            raise StoreLockedError("busy.", fix="wait.")
+        return attach(self, waiting, vectors)
+
+    monkeypatch.setattr(Vault, "_attach", locked_once)
+    faults.mode = "raise"
+    cm.add_memory("waiting")
+    faults.mode = "ok"
+    wait_until_embedded(cm)
+    assert failures
+
+
+@pytest.mark.parametrize("mode", ["raise", "hang"])
+def test_an_embedder_that_cannot_be_closed_does_not_keep_the_store_open(
+    tmp_path: Path, faults: Faults, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store closes, the program goes on; the model is left to end by itself."""
+    monkeypatch.setattr("ctxkit.memory.patience._CLOSING", 0.1)
+    cm = ContextManager(config(embedder="faulty"), path=tmp_path / "store", registry=REGISTRY)
+    store = cm._vault.store
+    faults.mode = mode
+    cm.close()
+    with pytest.raises(StoreClosedError):
+        store.count()
+
+
+def test_a_model_is_not_closed_under_a_running_call(faults: Faults) -> None:
+    """Native code crashes when its model is freed while it computes."""
+    closed: list[bool] = []
+    patient = PatientEmbedder(FaultyEmbedder(WordsConfig()), timeout=0.1)
+    patient._embedder.close = lambda: closed.append(faults.release.is_set())  # type: ignore[method-assign]
+    faults.mode = "hang"
+    with pytest.raises(EmbedderTimeoutError):
+        patient.query("word")
+    patient.close()
+    assert closed == []
+    faults.release.set()
+    assert patient._thread is not None
+    patient._thread.join(10)
+    assert closed == [True]
+
+
+def test_an_abandoned_manager_leaves_no_thread_behind(tmp_path: Path) -> None:
+    """Whoever forgets to close one per request should not run out of threads."""
+    before = threading.active_count()
+    for number in range(5):
+        forgotten = ContextManager(config(), path=tmp_path / str(number), registry=REGISTRY)
+        forgotten.observe("hello", "hi")
+        forgotten._vault.store.close()
+        del forgotten
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threading.active_count() == before
+
+
+def test_an_embedder_that_cannot_say_what_it_is_is_named(tmp_path: Path) -> None:
+    """Not a bare ZeroDivisionError from somewhere inside."""
+    with pytest.raises(EmbedderError, match="the embedder broken failed to load: ZeroDivisionError"):
+        ContextManager(config(embedder="broken"), path=tmp_path / "store", registry=REGISTRY)
+
+
+def test_a_store_is_readable_without_its_embedder(tmp_path: Path) -> None:
+    """Losing the plugin must not lose the memories: the stored dimension is taken, and words still find them."""
+    with ContextManager(config(), path=tmp_path / "store", registry=REGISTRY) as cm:
+        cm.observe("The shed key hangs behind the door.", "Ok.")
+    with ContextManager(config(embedder="none"), path=tmp_path / "store", registry=REGISTRY) as cm:
+        assert cm.query_memory("shed key")
+        cm.observe("Written without a model.", "Ok.")
+        assert cm.get_stats()["pending_embeddings"] == 0
+    with ContextManager(config(), path=tmp_path / "store", registry=REGISTRY) as cm:
+        wait_until_embedded(cm)
+        assert cm.get_stats()["store"]["vectors"] == 2
+
+
+def _child(cm: ContextManager) -> None:
+    cm.observe("from the child", "ok")
+    assert cm.query_memory("child")
+    cm.close()
+
+
+def test_a_forked_child_goes_on_while_threads_of_the_parent_work(tmp_path: Path) -> None:
+    """Pre-forking servers do this: locks that a thread held at the fork must not hang the child."""
+    with ContextManager(config(), path=tmp_path / "store", registry=REGISTRY) as cm:
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                cm.observe("from a thread", "ok")
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        children = [multiprocessing.get_context("fork").Process(target=_child, args=(cm,)) for _ in range(4)]
+        with warnings.catch_warnings():
+            # Later Pythons warn of any fork beside threads; that it works all the same is what is tested.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for child in children:
+                child.start()
+        for child in children:
+            child.join(60)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert [child.exitcode for child in children] == [0, 0, 0, 0]
+        assert sum("child" in text for text, _ in cm.query_memory("from the child", k=50)) == 4

@@ -6,6 +6,8 @@ A wrong value raises ConfigError naming the field and the limit, at construction
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -23,6 +25,7 @@ from typing_extensions import Self
 from ctxkit.config.problems import as_config_error
 from ctxkit.records import Metric
 
+_SECRET = re.compile("key|token$|secret|password|credential", re.IGNORECASE)
 SectionT = TypeVar("SectionT", bound="Section")
 
 
@@ -56,6 +59,11 @@ class Section(BaseModel):
     def options(self) -> dict[str, Any]:
         """Return the extra options that belong to the chosen component."""
         return dict(self.model_extra or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # The options of a component are not ours to type as secrets, so what is named like one is not shown.
+        for name, value in super().__repr_args__():
+            yield name, "**********" if name is not None and _SECRET.search(name) and value is not None else value
 
 
 class MemoryConfig(Section):

@@ -163,7 +163,7 @@ def check_same(stored: CollectionSpec, asked: CollectionSpec, place: Place, *, h
         if stored.fingerprint is not None or has_vectors:
             raise FingerprintMismatchError(
                 f"the vectors are of {stored.fingerprint or 'an unnamed model'}, {asked.fingerprint} was asked for.",
-                fix="use that model again, or run `ctxkit reembed` to embed every record with the new one.",
+                fix="use that model again, or put the texts into another collection with the new one.",
                 **where,
             )
         fingerprint = asked.fingerprint

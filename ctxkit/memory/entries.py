@@ -6,11 +6,12 @@ Keys of our own begin with `_ctx_` and users cannot set them:
     _ctx_split     of a turn or memory: it is long, and its parts are searched in its place
     _ctx_thread    the conversation or document in which neighbouring positions mean something
     _ctx_seq       the position in that thread, from 0
+    _ctx_order     of a turn: when it was observed, in microseconds, later than every turn before it
     _ctx_head      of a part: the id of the text it is a piece of
     _ctx_user      of a turn: how many characters the user's words take
     _ctx_lineage   of a summary: the ids of the turns it stands for
     _ctx_level     of a summary: "chunk"
-    _ctx_frontier  of a summary: the position of the last turn it stands for
+    _ctx_frontier  of a summary: the order of the last turn it stands for
     _ctx_by        of a summary: what wrote it
     _ctx_digest    of a document's chunk: which text it was cut from, and how
     _ctx_pending   the record still waits for its vector
@@ -28,7 +29,7 @@ from typing import Any
 from ctxkit.errors import InvalidRecordError
 from ctxkit.records import FieldType, Metadata, Record
 
-KIND, THREAD, SEQ, HEAD = "_ctx_kind", "_ctx_thread", "_ctx_seq", "_ctx_head"
+KIND, THREAD, SEQ, ORDER, HEAD = "_ctx_kind", "_ctx_thread", "_ctx_seq", "_ctx_order", "_ctx_head"
 USER_CHARACTERS, PENDING, DIGEST, SPLIT = "_ctx_user", "_ctx_pending", "_ctx_digest", "_ctx_split"
 LINEAGE, LEVEL, FRONTIER, WRITTEN_BY = "_ctx_lineage", "_ctx_level", "_ctx_frontier", "_ctx_by"
 RESERVED = "_ctx_"
@@ -43,6 +44,8 @@ FIELDS: Mapping[str, FieldType] = {
     KIND: "str",
     THREAD: "str",
     SEQ: "int",
+    ORDER: "int",
+    FRONTIER: "int",
     HEAD: "str",
     DIGEST: "str",
     PENDING: "bool",
@@ -67,6 +70,7 @@ class Turn:
     timestamp: float
     position: int
     tokens: int
+    order: int = 0
     metadata: Metadata = field(default_factory=dict)
 
     @property
@@ -95,7 +99,7 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         # Through UTF-16 a proper pair, however it was written, becomes its character again.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+    return str.__str__(text)  # a subclass, an Enum say, could format itself otherwise
 
 
 def new_id(prefix: str) -> str:
@@ -125,6 +129,7 @@ def turn_from_record(record: Record, tokens: int) -> Turn:
         timestamp=float(record.metadata.get("timestamp", 0.0)),
         position=int(record.metadata.get(SEQ, 0)),
         tokens=tokens,
+        order=int(record.metadata.get(ORDER, 0)),
         metadata=public_metadata(record.metadata),
     )
 

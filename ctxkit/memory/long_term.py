@@ -7,10 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Self
+
 from ctxkit.config import Config
 from ctxkit.errors import InvalidRecordError
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.entries import (
+    FIELDS,
     HEAD,
     KIND,
     MEMORY,
@@ -29,7 +32,7 @@ from ctxkit.memory.scope import Scope
 from ctxkit.memory.turns import with_parts
 from ctxkit.memory.vault import Vault
 from ctxkit.plugins import PluginRegistry, get_registry
-from ctxkit.records import Record, check_k
+from ctxkit.records import Record, check_k, check_metadata
 from ctxkit.retrieval import Candidate
 
 
@@ -60,11 +63,11 @@ class LongTermMemory:
         self._hidden = hidden
         self._owned = vault is None
         registry = registry or get_registry()
+        chosen = self._config.tokenizer
+        self._tokenizer = tokenizer or registry.create_tokenizer(chosen.provider, chosen.options())
         if vault is None:
             vault = open_vault(self._config, None if path is None else Path(path), registry).vault
         self._vault = vault
-        chosen = self._config.tokenizer
-        self._tokenizer = tokenizer or registry.create_tokenizer(chosen.provider, chosen.options())
 
     def search(self, query: str, k: int = 5) -> list[tuple[Entry, float]]:
         """Return the k best entries with their scores (higher is better, 0 and up), best first.
@@ -104,7 +107,7 @@ class LongTermMemory:
         text = clean(text)
         if not text.strip():
             raise InvalidRecordError("a memory is blank.", fix="pass text with at least one visible character.")
-        stamped = self._scope.stamp(check_user_metadata(metadata))
+        stamped = dict(check_metadata(self._scope.stamp(check_user_metadata(metadata)), fields=FIELDS))
         stamped.setdefault("timestamp", time.time())
         stamped[KIND] = MEMORY
         thread = self._scope.thread(stamped, conversation=False)
@@ -121,13 +124,17 @@ class LongTermMemory:
         return head.id
 
     def clear(self) -> int:
-        """Delete every entry of the scope but the turns that short-term memory shows; return how many went."""
+        """Delete every entry of the scope but the turns that short-term memory shows; return how many went.
+
+        Other sessions and tasks keep theirs, also where this scope may read them.
+        """
         hidden = set(self._hidden())
+        where = self._scope.own_where()
         if not hidden:
-            return self._vault.delete(where=self._scope.where())
+            return self._vault.delete(where=where)
         ids = [
             record.id
-            for record in self._vault.store.scan(self._scope.where())
+            for record in self._vault.store.scan(where)
             if record.id not in hidden and str(record.metadata.get(HEAD, "")) not in hidden
         ]
         return self._vault.delete(ids)
@@ -146,6 +153,12 @@ class LongTermMemory:
         """Close the store if this memory opened it."""
         if self._owned:
             self._vault.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _rebuild_index(self) -> None:
         """Bring the index in order; the store keeps the truth, so nothing depends on it."""

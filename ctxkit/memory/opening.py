@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
 
 from ctxkit.config import Config
-from ctxkit.errors import ConfigError
+from ctxkit.errors import CollectionNotFoundError, ConfigError, CtxkitError, EmbedderError
 from ctxkit.interfaces import CollectionSpec, Embedder, VectorStore
 from ctxkit.memory.entries import FIELDS
 from ctxkit.memory.patience import PatientEmbedder
@@ -56,7 +59,18 @@ def _open_embedder(config: Config, registry: PluginRegistry, fallbacks: list[str
     if "provider" not in section.model_fields_set and not registry.is_available("embedder", section.provider):
         _fall_back(fallbacks, f"embedder {section.provider} is not installed or not enabled: text search only")
         return "none", None
-    return section.provider, registry.create_embedder(section.provider, section.options())
+    try:
+        embedder = registry.create_embedder(section.provider, section.options())
+        # Asked for once here, so that a model that cannot say what it is fails with its name in the message.
+        _ = embedder.dimension, embedder.fingerprint
+    except CtxkitError:
+        raise
+    except Exception as exc:
+        raise EmbedderError(
+            f"the embedder {section.provider} failed to load: {type(exc).__name__}.",
+            fix="see the cause of this error, or use EmbedderConfig(provider='none') for text search only.",
+        ) from exc
+    return section.provider, embedder
 
 
 def _open_store(
@@ -71,6 +85,7 @@ def _open_store(
     if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
         _fall_back(fallbacks, f"vector store {name} is not installed or not enabled: exact is used")
         name = "exact"
+    options = _store_options(config, path, name, registry, fallbacks)
     dimension = section.dimension
     if embedder is not None and dimension != embedder.dimension:
         if "dimension" in section.model_fields_set:
@@ -80,6 +95,8 @@ def _open_store(
                 fix=f"leave dimension out, or set it to {embedder.dimension}.",
             )
         dimension = embedder.dimension
+    if embedder is None:
+        dimension = _stored_dimension(registry, name, options) or dimension
     spec = CollectionSpec(
         name=COLLECTION,
         dimension=dimension,
@@ -87,6 +104,14 @@ def _open_store(
         fingerprint=None if embedder is None else embedder.fingerprint,
         fields=FIELDS,
     )
+    return name, registry.open_store(name, spec, options)
+
+
+def _store_options(
+    config: Config, path: Path | None, name: str, registry: PluginRegistry, fallbacks: list[str]
+) -> dict[str, Any]:
+    """Return what the backend is opened with: the user's own options, the path and the kind of index."""
+    section = config.vector_store
     options = section.options()
     accepted = registry.config_class("vector_store", name).model_fields
     if path is not None:
@@ -97,8 +122,23 @@ def _open_store(
             )
         options["path"] = path
     if "index_type" in accepted:
+        kinds = get_args(accepted["index_type"].annotation)
         options["index_type"] = section.index_type
-    return name, registry.open_store(name, spec, options)
+        if kinds and section.index_type not in kinds and "Flat" in kinds:
+            options["index_type"] = "Flat"
+            _fall_back(
+                fallbacks, f"{name} has no index of type {section.index_type} yet: Flat, which is exact, is used"
+            )
+    return options
+
+
+def _stored_dimension(registry: PluginRegistry, name: str, options: dict[str, Any]) -> int | None:
+    """Return the dimension of the collection that is there, so that it can be read without its embedder."""
+    backend = registry.config_class("vector_store", name)
+    try:
+        return registry.store_class(name).describe_collection(backend(**options), COLLECTION).dimension
+    except (CollectionNotFoundError, ValidationError):
+        return None
 
 
 def _fall_back(fallbacks: list[str], line: str) -> None:

@@ -6,20 +6,57 @@ import logging
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
 from ctxkit.errors import EmbedderError, EmbedderTimeoutError
 from ctxkit.interfaces import Embedder
+from ctxkit.memory.forks import renew_after_fork
 from ctxkit.records import FloatVector, FloatVectors
 
 _log = logging.getLogger(__name__)
+_CLOSING = 2.0
+_LARGEST = float(np.finfo(np.float32).max)
 ResultT = TypeVar("ResultT")
-_Job = tuple[Callable[[], object], "Future[object]"]
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What a worker thread and its callers share: the jobs, and since when one has been running."""
+
+    jobs: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None] = field(
+        default_factory=queue.SimpleQueue
+    )
+    running_since: float | None = None
+    given_up: bool = False
+
+    def stuck(self, patience: float) -> bool:
+        """Whether a caller gave up on the running job, or would by now."""
+        since = self.running_since
+        return self.given_up or (since is not None and time.monotonic() - since > patience)
+
+
+def _work(desk: _Desk) -> None:
+    # A function of the desk alone: a thread that held the embedder's owner would keep it from being collected.
+    while (job := desk.jobs.get()) is not None:
+        call, future = job
+        del job
+        if not future.set_running_or_notify_cancel():
+            continue
+        desk.running_since = time.monotonic()
+        try:
+            future.set_result(call())
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, the caller must learn of it
+            future.set_exception(exc)
+        finally:
+            desk.running_since, desk.given_up = None, False
+            del call, future
 
 
 class PatientEmbedder:
@@ -33,12 +70,17 @@ class PatientEmbedder:
     def __init__(self, embedder: Embedder, *, timeout: float) -> None:
         self._embedder = embedder
         self._timeout = timeout
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._overdue = threading.Event()
-        self._start = threading.Lock()
-        self._worker: threading.Thread | None = None
         self._closed = False
         self.last_error: EmbedderError | None = None
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start with a new thread at the next call: in a forked child there is none."""
+        self._starting = threading.Lock()
+        self._desk = _Desk()
+        self._thread: threading.Thread | None = None
+        weakref.finalize(self, self._desk.jobs.put, None)
 
     @property
     def dimension(self) -> int:
@@ -52,89 +94,91 @@ class PatientEmbedder:
 
     def documents(self, texts: Sequence[str], *, timeout: float | None = None) -> FloatVectors:
         """Embed texts to store: float32[len(texts), d]; raises EmbedderError."""
-
-        def embed() -> FloatVectors:
-            return self._checked(self._embedder.embed_documents(list(texts)), (len(texts), self.dimension))
-
-        return self._call(embed, timeout)
+        return self._patiently(lambda: self._embedder.embed_documents(list(texts)), len(texts), timeout)
 
     def query(self, text: str) -> FloatVector:
         """Embed one text to search with: float32[d]; raises EmbedderError."""
+        vector: FloatVector = self._patiently(lambda: self._embedder.embed_query(text)[np.newaxis], 1, None)[0]
+        return vector
 
-        def embed() -> FloatVector:
-            return self._checked(self._embedder.embed_query(text), (self.dimension,))
-
-        return self._call(embed, None)
+    def documents_unhurried(self, texts: Sequence[str]) -> FloatVectors:
+        """Embed texts in the calling thread, however long it takes; raises EmbedderError."""
+        self._refuse_closed()
+        try:
+            return self._succeeded(self._checked(self._embedder.embed_documents(list(texts)), len(texts)))
+        except Exception as exc:
+            raise self._failed(exc) from exc
 
     def close(self) -> None:
-        """Let the thread end and release the model, unless it is still at work."""
+        """Release the model once no call is running in it; waits a moment for that, and no longer."""
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
-        if not self._overdue.is_set():
-            self._embedder.close()
+        try:
+            self._submit(self._embedder.close).result(timeout=0 if self._desk.given_up else _CLOSING)
+        except (FutureTimeoutError, CancelledError):
+            _log.warning("the embedder is still at work; it is left to end by itself")
+        except Exception as exc:  # noqa: BLE001 - a model that cannot be released must not keep the store open
+            _log.warning("closing the embedder failed (%s)", type(exc).__name__)
+        self._desk.jobs.put(None)
 
-    def _call(self, embed: Callable[[], ResultT], timeout: float | None) -> ResultT:
+    def _patiently(self, call: Callable[[], FloatVectors], rows: int, timeout: float | None) -> FloatVectors:
+        self._refuse_closed()
+        patience = timeout or self._timeout
+        if self._desk.stuck(patience):
+            raise self._failed(EmbedderTimeoutError("an earlier call to the embedder has not come back yet."))
+        future = self._submit(lambda: self._checked(call(), rows))
+        try:
+            return self._succeeded(future.result(timeout=patience))
+        except FutureTimeoutError:
+            if not future.cancel() and not future.done():
+                self._desk.given_up = True
+            late = EmbedderTimeoutError(
+                f"the embedder did not answer within {patience:g} s.",
+                fix="raise memory.embed_timeout, or choose a faster embedder.",
+            )
+            raise self._failed(late) from None
+        except Exception as exc:
+            raise self._failed(exc) from exc
+
+    def _submit(self, call: Callable[[], ResultT]) -> Future[ResultT]:
+        future: Future[ResultT] = Future()
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=_work, args=(self._desk,), name="ctxkit-embedder", daemon=True)
+                self._thread.start()
+        self._desk.jobs.put((call, future))  # type: ignore[arg-type]  # a future of any result
+        return future
+
+    def _refuse_closed(self) -> None:
         if self._closed:
             raise EmbedderError("the embedder was closed.", fix="make a new manager.")
-        if self._overdue.is_set():
-            raise self._failed(EmbedderTimeoutError("an earlier call to the embedder has not come back yet."))
-        patience = timeout or self._timeout
-        future: Future[object] = Future()
-        self._ensure_worker()
-        self._jobs.put((embed, future))
-        deadline = time.monotonic() + patience
-        try:
-            result = future.result(timeout=max(deadline - time.monotonic(), 0))
-        except FutureTimeoutError:
-            if not future.cancel():  # running, or done in this very moment
-                self._overdue.set()
-                future.add_done_callback(lambda _: self._overdue.clear())
-            raise self._failed(
-                EmbedderTimeoutError(
-                    f"the embedder did not answer within {patience:g} s.",
-                    fix="raise memory.embed_timeout, or choose a faster embedder.",
-                )
-            ) from None
-        except EmbedderError as exc:
-            raise self._failed(exc) from exc.__cause__
-        except Exception as exc:
-            # The cause is named by its type alone in the log: its text may quote a prompt or a key.
-            raise self._failed(
-                EmbedderError(f"the embedder failed: {type(exc).__name__}: {exc}.", fix="see the cause above.")
-            ) from exc
+
+    def _succeeded(self, vectors: FloatVectors) -> FloatVectors:
         self.last_error = None
-        return result  # type: ignore[return-value]  # the job's own result
+        return vectors
 
-    def _ensure_worker(self) -> None:
-        with self._start:
-            if self._worker is None or not self._worker.is_alive():
-                self._worker = threading.Thread(target=self._work, name="ctxkit-embedder", daemon=True)
-                self._worker.start()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            embed, future = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(embed())
-            except BaseException as exc:  # noqa: BLE001 - whatever it is, the caller must learn of it
-                future.set_exception(exc)
-
-    def _failed(self, error: EmbedderError) -> EmbedderError:
+    def _failed(self, cause: Exception) -> EmbedderError:
+        """Return the failure as an EmbedderError; another library's words stay in its cause, they may quote a key."""
+        error = cause
+        if not isinstance(error, EmbedderError):
+            error = EmbedderError(
+                f"the embedder failed with {type(cause).__name__}.", fix="see the cause of this error."
+            )
         if self.last_error is None:
-            _log.warning("embedding failed (%s); text is stored and will be embedded later", type(error).__name__)
+            _log.warning("embedding failed (%s); text is stored and will be embedded later", type(cause).__name__)
         self.last_error = error
         return error
 
-    @staticmethod
-    def _checked(vectors: FloatVectors, shape: tuple[int, ...]) -> FloatVectors:
-        array: FloatVectors = np.asarray(vectors, dtype=np.float32)
-        if array.shape != shape or not np.isfinite(array).all():
+    def _checked(self, vectors: object, rows: int) -> FloatVectors:
+        with np.errstate(over="ignore"):
+            array: FloatVectors = np.asarray(vectors, dtype=np.float32)
+        shape = (rows, self.dimension)
+        norms = np.sqrt(np.einsum("ij,ij->i", array, array, dtype=np.float64)) if array.shape == shape else None
+        # Not "any above": a comparison with NaN is false.
+        if norms is None or not (norms <= _LARGEST).all():
             raise EmbedderError(
-                f"the embedder returned shape {array.shape} or non-finite numbers; {shape} was due.",
-                fix="report it to the embedder's author: `ctxkit conformance` checks this.",
+                f"the embedder returned shape {array.shape} or numbers that no vector can hold; {shape} was due.",
+                fix="report it to the embedder's author.",
             )
         return array

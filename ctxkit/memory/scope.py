@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ctxkit.errors import ConfigError, InvalidRecordError
@@ -31,7 +31,7 @@ class Scope:
     def __post_init__(self) -> None:
         for name in _NAMES:
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value):
+            if value is not None and not (isinstance(value, str) and value and _storable(value)):
                 raise ConfigError(f"{name} is {value!r}, not a non-empty str or None.", fix=f"pass {name} as a str.")
 
     def where(self) -> dict[str, Any]:
@@ -46,6 +46,10 @@ class Scope:
             parts.append({"task_id": {"$eq": self.task_id}})
         return {"$and": parts}
 
+    def own_where(self) -> dict[str, Any]:
+        """Return the filter for what is this scope's own: what may be seen across sessions may not be deleted."""
+        return replace(self, allow_cross_session=False, allow_cross_task=False).where()
+
     def within(self, *conditions: Mapping[str, Any]) -> dict[str, Any]:
         """Return the scope's filter narrowed by further conditions."""
         return {"$and": [self.where(), *conditions]}
@@ -58,6 +62,8 @@ class Scope:
         """
         for name in _NAMES:
             own, given = getattr(self, name), metadata.get(name)
+            if given is not None and not isinstance(given, str):
+                raise InvalidRecordError(f"{name} in the metadata is {given!r}.", fix=f"pass {name} as a str.")
             if given is not None and given != own and (own is not None or name in ("user_id", "agent_id")):
                 raise InvalidRecordError(
                     f"the metadata says {name}={given!r}, but this manager's is {own!r}.",
@@ -75,3 +81,12 @@ class Scope:
         if metadata.get("session_id") is None and not conversation:
             return None
         return json.dumps([metadata.get(name) for name in _NAMES], ensure_ascii=False)
+
+
+def _storable(text: str) -> bool:
+    """Whether the text can be written as UTF-8: a lone surrogate cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from ctxkit.errors import CtxkitError
 from ctxkit.interfaces import LLM
 from ctxkit.memory.entries import (
     FRONTIER,
@@ -40,7 +39,7 @@ def summarize(turns: Sequence[Turn], summarizer: LLM, *, scope: Scope, thread: s
     try:
         completion = summarizer.complete([{"role": "user", "content": prompt}], max_tokens=limit)
         text, by = completion.text, completion.model
-    except CtxkitError as exc:
+    except Exception as exc:  # noqa: BLE001 - a summary is never worth a turn
         _log.warning("summarising %d turns failed (%s); the turns are stored", len(turns), type(exc).__name__)
         text = ""
     metadata = scope.stamp(
@@ -50,7 +49,7 @@ def summarize(turns: Sequence[Turn], summarizer: LLM, *, scope: Scope, thread: s
             SEQ: turns[0].position,
             LEVEL: "chunk",
             LINEAGE: [turn.id for turn in turns],
-            FRONTIER: max(turn.position for turn in turns),
+            FRONTIER: max(turn.order for turn in turns),
             WRITTEN_BY: by,
             "timestamp": max(turn.timestamp for turn in turns),
         }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ctxkit.errors import InvalidRecordError
 from ctxkit.ingest import split_text
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.entries import (
+    FIELDS,
     HEAD,
     KIND,
+    ORDER,
     PART,
     SEQ,
     SPLIT,
@@ -19,6 +20,7 @@ from ctxkit.memory.entries import (
     TURN,
     USER_CHARACTERS,
     Turn,
+    clean,
     digest,
     new_id,
     public_metadata,
@@ -27,7 +29,7 @@ from ctxkit.memory.entries import (
 )
 from ctxkit.memory.scope import Scope
 from ctxkit.memory.vault import Vault
-from ctxkit.records import Record
+from ctxkit.records import Record, check_metadata
 
 _LONG = 2  # times the size of a part
 
@@ -39,32 +41,46 @@ def store_turn(
     words: tuple[str, str],
     *,
     turn_id: str | None,
-    timestamp: float,
-    metadata: dict[str, Any],
+    metadata: Mapping[str, Any],
     part_size: int,
+    after: int,
 ) -> Turn:
-    """Write one turn, (user, assistant), and return it; a turn stored before under `turn_id` is returned as it is."""
+    """Write one turn, (user, assistant), and return it; a turn stored before under `turn_id` is returned as it is.
+
+    `metadata` holds the timestamp; `after` is the order of the newest turn known.
+    """
     user, assistant = words
     if not user.strip() and not assistant.strip():
         raise InvalidRecordError(
             "a turn is blank on both sides.", fix="observe turns in which somebody said something."
         )
-    if not math.isfinite(timestamp):
-        raise InvalidRecordError(f"the timestamp is {timestamp}.", fix="pass seconds since the epoch.")
     text = turn_text(user, assistant)
     tokens = tokenizer.count(text)
-    stamped = scope.stamp(metadata)
-    stamped.setdefault("timestamp", timestamp)
+    stamped = dict(check_metadata(scope.stamp(dict(metadata)), record_id=turn_id or "the turn", fields=FIELDS))
     thread = str(scope.thread(stamped, conversation=True))
-    record_id = new_id("turn") if turn_id is None else f"turn-{digest(thread, turn_id)}"
-    if turn_id is not None:
+
+    def write(record_id: str) -> Turn:
+        own = {KIND: TURN, USER_CHARACTERS: len(user), THREAD: thread}
+        with vault.writing:  # both at once, so that they agree
+            places = {SEQ: vault.next_position(thread), ORDER: vault.next_order(after)}
+        head = Record(record_id, text, None, {**stamped, **own, **places})
+        vault.write(list(with_parts(head, tokenizer, tokens=tokens, part_size=part_size)))
+        return turn_from_record(head, tokens)
+
+    if turn_id is None:
+        return write(new_id("turn"))
+    # Between looking for the turn and writing it nobody else of this process may do the same.
+    with vault.writing:
+        record_id = f"turn-{digest(thread, check_turn_id(turn_id))}"
         (known,) = vault.store.get([record_id])
-        if known is not None:
-            return _same_turn(turn_from_record(known, tokens), text, turn_id)
-    stamped |= {KIND: TURN, USER_CHARACTERS: len(user), THREAD: thread, SEQ: vault.next_position(thread)}
-    head = Record(record_id, text, None, stamped)
-    vault.write(list(with_parts(head, tokenizer, tokens=tokens, part_size=part_size)))
-    return turn_from_record(head, tokens)
+        return write(record_id) if known is None else _same_turn(turn_from_record(known, tokens), text, turn_id)
+
+
+def check_turn_id(turn_id: object) -> str:
+    """Return the turn id as storable text, or raise InvalidRecordError when it is no non-empty str."""
+    if not isinstance(turn_id, str) or not turn_id:
+        raise InvalidRecordError(f"the turn_id is {turn_id!r}.", fix="pass a non-empty str, for example str(value).")
+    return clean(turn_id)
 
 
 def with_parts(head: Record, tokenizer: Tokenizer, *, tokens: int, part_size: int) -> Iterator[Record]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ctxkit.errors import EmbedderError, InvalidQueryError
+from ctxkit.errors import (
+    CollectionNotFoundError,
+    EmbedderError,
+    InvalidQueryError,
+    StoreClosedError,
+    StoreCorruptError,
+    StoreError,
+)
 from ctxkit.interfaces import VectorStore
 from ctxkit.memory.entries import PENDING, SEQ, SPLIT, THREAD
+from ctxkit.memory.forks import renew_after_fork
 from ctxkit.memory.patience import PatientEmbedder
 from ctxkit.records import FloatVector, FloatVectors, Hits, Record
 from ctxkit.retrieval import Candidate
@@ -17,23 +26,32 @@ from ctxkit.retrieval import Candidate
 _log = logging.getLogger(__name__)
 _BACKFILL_BATCH = 64
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
+_CLOSING = 2.0
+_REFUSALS = 3
 
 
 class Vault:
     """Writes records with their vectors, or without when there is no embedder or it fails, and searches them.
 
     Records without a vector are marked; `backfill` embeds them, and a background thread does so by itself after
-    a failure, waiting longer after each further one. All writes of one process go through one lock, so a
-    backfill never brings back what was deleted meanwhile.
+    a failure, waiting longer after each further one. All writes of one vault go through one lock, so a backfill does
+    not bring back what the same vault deleted meanwhile.
     """
 
     def __init__(self, store: VectorStore, embedder: PatientEmbedder | None) -> None:
         self.store = store
         self.embedder = embedder
-        self._writing = threading.RLock()
+        self._positions: dict[str, int] = {}
+        self._last_order = 0
+        self._refused: set[str] = set()
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Make the lock anew and forget the backfill thread: in a forked child there is none."""
+        self.writing = threading.RLock()
         self._stop = threading.Event()
         self._retry: threading.Thread | None = None
-        self._positions: dict[str, int] = {}
 
     def write(self, records: Sequence[Record], *, patience: float | None = None) -> int:
         """Store records (their vectors are made here) in one batch; return how many wait for their vector.
@@ -49,7 +67,7 @@ class Vault:
             self._with_vector(record, next(rows, None)) if want else record
             for record, want in zip(records, wanted, strict=True)
         ]
-        with self._writing:
+        with self.writing:
             self._upsert(batch)
         if made is not None or not texts or self.embedder is None:
             return 0
@@ -57,23 +75,24 @@ class Vault:
         return len(texts)
 
     def next_position(self, thread: str) -> int:
-        """Return the next free position of a thread, never the same one twice in this process."""
-        with self._writing:
-            last = self._positions.get(thread)
-            if last is None:
-                newest = self.store.scan({THREAD: thread}, order_by=SEQ, descending=True, limit=1)
-                last = max((int(record.metadata[SEQ]) for record in newest), default=-1)
-            self._positions[thread] = last + 1
-            return last + 1
+        """Return the next free position of a thread, after everything that any process has written in it so far."""
+        with self.writing:
+            known = self._positions.get(thread, 0)
+            where = {THREAD: thread, SEQ: {"$gte": known}}
+            newest = self.store.scan(where, order_by=SEQ, descending=True, limit=1)
+            free = max((int(record.metadata[SEQ]) + 1 for record in newest), default=known)
+            self._positions[thread] = free + 1
+            return free
 
-    def saw_position(self, thread: str, position: int) -> None:
-        """Take note of a position that another process has used."""
-        with self._writing:
-            self._positions[thread] = max(self._positions.get(thread, -1), position)
+    def next_order(self, after: int = 0) -> int:
+        """Return a number above `after` and all that were given before: microseconds since the epoch, or one more."""
+        with self.writing:
+            self._last_order = max(self._last_order + 1, after + 1, time.time_ns() // 1000)
+            return self._last_order
 
     def delete(self, ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None) -> int:
         """Delete by id or filter; return how many records existed."""
-        with self._writing:
+        with self.writing:
             return self.store.delete(ids, where=where)
 
     def pending(self, where: Mapping[str, Any] | None = None) -> int:
@@ -84,27 +103,28 @@ class Vault:
         return self.store.count({"$and": [waiting, where]} if where else waiting)
 
     def backfill(self) -> int:
-        """Embed every record that waits for its vector; return how many were.
+        """Embed every record that waits for its vector, however long it takes; return how many were.
 
-        Raises EmbedderError when the embedder fails; what was embedded until then is stored.
+        Raises EmbedderError when the embedder fails; what was embedded until then is stored. A text that fails while
+        others beside it succeed is passed over, and goes on waiting.
         """
-        if self.embedder is None:
-            return 0
         done = 0
-        while not self._stop.is_set():
-            waiting = list(self.store.scan({PENDING: True}, limit=_BACKFILL_BATCH))
+        while self.embedder is not None and not self._stop.is_set():
+            found = self.store.scan({PENDING: True}, limit=_BACKFILL_BATCH + len(self._refused))
+            waiting = [record for record in found if record.id not in self._refused][:_BACKFILL_BATCH]
             if not waiting:
                 break
-            # Far more patience than a caller of `observe` has: nobody waits for this.
-            vectors = self.embedder.documents([embedding_text(record) for record in waiting], timeout=600.0)
-            done += self._attach(waiting, vectors)
+            try:
+                done += self._attach(waiting, self._embed_now(waiting))
+            except EmbedderError as exc:
+                done += self._one_by_one(waiting, exc)
         return done
 
     def resume(self) -> None:
         """Start the background backfill if there is an embedder and it is not running."""
         if self.embedder is None:
             return
-        with self._writing:
+        with self.writing:
             if not self._stop.is_set() and (self._retry is None or not self._retry.is_alive()):
                 self._retry = threading.Thread(target=self._retry_until_done, name="ctxkit-backfill", daemon=True)
                 self._retry.start()
@@ -130,15 +150,17 @@ class Vault:
             yield as_candidate(record.id, record.text, dict(record.metadata))
 
     def close(self) -> None:
-        """Stop the backfill and close the embedder and the store."""
+        """Stop the backfill and close the store and the embedder, whatever the embedder does."""
         self._stop.set()
         retry = self._retry
         if retry is not None and retry is not threading.current_thread():
-            retry.join(timeout=5.0)
-        if self.embedder is not None:
-            self.embedder.close()
-        with self._writing:
-            self.store.close()
+            retry.join(timeout=_CLOSING)
+        try:
+            with self.writing:
+                self.store.close()
+        finally:
+            if self.embedder is not None:
+                self.embedder.close()
 
     def _dense_hits(self, text: str, limit: int, where: Mapping[str, Any]) -> Hits:
         if self.embedder is None:
@@ -173,8 +195,28 @@ class Vault:
         # All zeros has no direction: such a text is found by its words alone.
         return Record(record.id, record.text, vector if vector.any() else None, metadata)
 
+    def _embed_now(self, records: Sequence[Record]) -> FloatVectors:
+        if self.embedder is None:
+            raise EmbedderError("there is no embedder.", fix="configure one.")
+        return self.embedder.documents_unhurried([embedding_text(record) for record in records])
+
+    def _one_by_one(self, waiting: Sequence[Record], failure: EmbedderError) -> int:
+        """Find out which text it was that failed; if none of them can be embedded, the embedder is down."""
+        refused, done = [], 0
+        for record in waiting if len(waiting) > 1 else ():
+            try:
+                done += self._attach([record], self._embed_now([record]))
+            except EmbedderError:
+                refused.append(record.id)
+                if not done and len(refused) >= _REFUSALS:
+                    break
+        if not done:
+            raise failure
+        self._refused.update(refused)
+        return done
+
     def _attach(self, waiting: Sequence[Record], vectors: FloatVectors) -> int:
-        with self._writing:
+        with self.writing:
             # Only what still stands there unchanged: it may have been deleted or replaced while it was embedded.
             current = self.store.get([record.id for record in waiting])
             ready = [
@@ -191,14 +233,12 @@ class Vault:
         while not self._stop.wait(delay):
             try:
                 done = self.backfill()
-            except EmbedderError:
+            except (StoreClosedError, CollectionNotFoundError, StoreCorruptError) as exc:
+                _log.warning("the backfill of embeddings stopped (%s)", type(exc).__name__)
+                return
+            except (EmbedderError, StoreError):
                 delay = min(delay * 2, _LONGEST_RETRY)
                 continue
-            except Exception:  # noqa: BLE001 - nobody stands above this thread
-                # The store was closed or failed: its own caller learns of that; nothing is lost by stopping here.
-                if not self._stop.is_set():
-                    _log.exception("the backfill of embeddings stopped")
-                return
             if done:
                 _log.info("embedded %d records that were waiting", done)
             return
@@ -207,7 +247,7 @@ class Vault:
 def embedding_text(record: Record) -> str:
     """Return what is embedded of a record: its text, naming the speaker once."""
     speaker = record.metadata.get("speaker")
-    if isinstance(speaker, str) and speaker and not record.text.startswith(speaker):
+    if isinstance(speaker, str) and speaker and not record.text.startswith(f"{speaker}:"):
         return f"{speaker}: {record.text}"
     return record.text
 
