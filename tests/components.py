@@ -61,7 +61,10 @@ class WordEmbedder(Embedder):
 
 
 class Faults:
-    """What the faulty embedder does, for one test: `mode` is "ok", "raise", "hang", "zeros", "huge", "shape" or "picky"."""
+    """What the faulty embedder does, for one test.
+
+    `mode` is "ok", "raise", "hang", "zeros", "huge", "shape" or "picky".
+    """
 
     def __init__(self) -> None:
         self.mode = "ok"

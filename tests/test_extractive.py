@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ctxkit.defaults.estimator import EstimatingTokenizer
-from ctxkit.defaults.extractive import ExtractiveConfig, ExtractiveSummarizer
+from ctxkit.defaults.extractive import ExtractiveConfig, ExtractiveSummarizer, _by_value, _spread
 from ctxkit.errors import LLMError
 
 TOKENIZER = EstimatingTokenizer()
@@ -67,3 +70,52 @@ def test_no_message_is_an_error() -> None:
     """There is nothing to summarise."""
     with pytest.raises(LLMError, match="no message"):
         ExtractiveSummarizer().complete([])
+
+
+def plainly(words: list[list[str]], value: dict[str, float], limit: int) -> list[int]:
+    """Choose as `_by_value` does, weighing every sentence anew each time."""
+    left = {index for index, sentence in enumerate(words) if sentence}
+    order: list[int] = []
+    while left and len(order) < limit:
+        best = max(left, key=lambda index: (sum(value[w] for w in words[index]) / len(words[index]), -index))
+        left.remove(best)
+        order.append(best)
+        for word in set(words[best]):
+            value[word] **= 2
+    return order
+
+
+class Weights(dict[str, float]):
+    """Values of words that count how often they are looked up."""
+
+    looked_up = 0
+
+    def __getitem__(self, word: str) -> float:
+        """Count and answer."""
+        self.looked_up += 1
+        return super().__getitem__(word)
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefg"), max_size=5), max_size=25), st.integers(1, 30))
+def test_the_choice_is_the_same_as_weighing_all_sentences_each_time(words: list[list[str]], limit: int) -> None:
+    """The heap saves work and changes nothing, ties included."""
+    total = sum(map(len, words)) or 1
+    value = {letter: sum(sentence.count(letter) for sentence in words) / total for letter in "abcdefg"}
+    assert _by_value(words, dict(value), limit=limit) == plainly(words, dict(value), limit)
+
+
+def test_sentences_are_not_all_weighed_again_for_each_choice() -> None:
+    """The work is that of reading the sentences a few times, not once for every sentence chosen."""
+    words = [["same", f"own{number}"] for number in range(2000)]
+    value = Weights({word: 1 / 4000 for sentence in words for word in sentence}, same=0.5)
+    assert len(_by_value(words, value, limit=500)) == 500
+    assert value.looked_up < 30 * 4000
+
+
+def test_too_many_sentences_are_read_evenly_spread() -> None:
+    """The first and the last are read, and what lies between at even distances."""
+    few = [str(number) for number in range(2000)]
+    assert _spread(few) == few
+    many = [int(sentence) for sentence in _spread([str(number) for number in range(50_000)])]
+    assert (len(many), many[0], many[-1]) == (2000, 0, 49_999)
+    assert {after - before for before, after in pairwise(many)} == {25, 26}

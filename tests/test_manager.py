@@ -394,7 +394,8 @@ def test_documents_are_ingested_once_replaced_and_skipped_by_name(tmp_path: Path
 def test_text_is_ingested_with_a_name_and_metadata(cm: ContextManager) -> None:
     """Without a name the text is its own name, so that the same text is stored once."""
     assert cm.ingest_text("Bees dance.", metadata={"topic": "bees"}).files == 1
-    assert cm.ingest_text("Bees dance.").unchanged == 1
+    assert cm.ingest_text("Bees dance.", metadata={"topic": "bees"}).unchanged == 1
+    assert cm.ingest_text("Bees dance.", metadata={"topic": "dance"}).files == 1
     assert cm.ingest_text("Bees sleep.", "bees.txt").files == 1
     assert cm.ingest_text("Bees hum.", "bees.txt").files == 1
     assert sorted(text for text, _ in cm.query_memory("bees", k=9)) == ["Bees dance.", "Bees hum."]

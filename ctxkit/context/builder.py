@@ -1,39 +1,28 @@
 """Choosing what stands in one prompt.
 
-In the order of what a model misses most: the question, whole; the newest turn; what the search found; more recent
-turns; summaries of what left short-term memory. The recent turns take at most half of what the question leaves
-before the memories had their choice.
+In the order of what a model misses most: the question, whole; the newest turn; more recent turns; what the search
+found; recent turns again, in what the memories left; summaries of what left short-term memory. Before the memories
+had their choice, the recent turns take at most half of what the question leaves. Only in a budget so small that half
+of it would not show sixteen tokens of the newest turn may that turn take more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 from ctxkit.context import render
 from ctxkit.context.budget import Purse
-from ctxkit.context.ledger import LedgerRow
+from ctxkit.context.draft import BEHIND, NO_ROOM, Draft, Piece
 from ctxkit.context.result import ContextResult
 from ctxkit.errors import BudgetTooSmallError
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory import Turn
-from ctxkit.memory.entries import HEAD
 from ctxkit.records import Record
 from ctxkit.retrieval import Candidate
 
 _SUMMARY_SHARE = 8
 _WORTH_CUTTING = 16
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What was chosen so far."""
-
-    recent: dict[str, str] = field(default_factory=dict)
-    memories: list[Candidate] = field(default_factory=list)
-    summaries: dict[str, str] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
-    ledger: list[LedgerRow] = field(default_factory=list)
+_LEAST = 4  # tokens of a cut turn; fewer are hardly more than the name of who speaks
 
 
 def build(
@@ -52,15 +41,15 @@ def build(
     whole question; raises BudgetTooSmallError when the question alone does not fit.
     """
     purse = Purse(tokenizer, budget)
-    draft = _Draft()
+    draft = Draft(recent, candidates, summaries, hits)
     tail = check_question(question, purse)
-    _choose_newest(draft, recent, purse)
-    _choose_recent(draft, recent, purse, allowance=purse.left // 2)
-    _choose_memories(draft, candidates, purse, hits)
-    _choose_recent(draft, recent, purse, allowance=purse.left)
-    _choose_summaries(draft, summaries, purse, allowance=purse.left // _SUMMARY_SHARE)
-    _account_for_the_rest(draft, recent, purse)
-    return _render(draft, recent, question, tail, tokenizer, budget)
+    reserve = purse.left - purse.left // 2
+    _choose_newest(draft, purse, reserve)
+    _choose_recent(draft, purse, reserve)
+    _choose_memories(draft, purse)
+    _choose_recent(draft, purse, 0)
+    _choose_summaries(draft, purse, allowance=purse.left // _SUMMARY_SHARE)
+    return _render(draft, question, tail, tokenizer, budget)
 
 
 def check_question(question: str, purse: Purse) -> str:
@@ -77,133 +66,119 @@ def check_question(question: str, purse: Purse) -> str:
     )
 
 
-def _choose_newest(draft: _Draft, recent: Sequence[Turn], purse: Purse) -> None:
-    """Take the newest turn, cut to half of what is left when it is longer than that."""
-    if not recent:
-        return
-    newest = recent[-1]
-    frame = purse.price(render.TITLES["recent"]) + purse.price("\n")
-    text = f"{newest.text}\n"
-    room = purse.left // 2 - frame
-    price = purse.price(text)
-    reason = "the newest turn"
-    if price > room:
-        room -= purse.price(f"{render.CUT}\n")
-        if room < _WORTH_CUTTING:
-            return
-        text = f"{purse.cut(newest.text, room)}{render.CUT}\n"
-        price, reason = purse.price(text), "the newest turn, cut to fit"
-    if purse.pay(frame + price):
-        draft.recent[newest.id] = text
-        draft.ledger.append(_recent_row(newest, price, kept=True, reason=reason))
+def _frame(purse: Purse, name: str) -> int:
+    """Return what a section costs beside its body."""
+    return purse.price(render.TITLES[name]) + purse.price("\n")
 
 
-def _choose_recent(draft: _Draft, recent: Sequence[Turn], purse: Purse, *, allowance: int) -> None:
-    """Take whole turns, newest first, until one does not fit."""
+def _choose_newest(draft: Draft, purse: Purse, reserve: int) -> None:
+    """Take the newest turn, cut to what is left beside the reserve; where that is too little, touch the reserve."""
     if not draft.recent:
         return
-    chosen = {candidate.id for candidate in draft.memories}
-    for turn in reversed(recent):
-        if turn.id in draft.recent or turn.id in chosen:
+    newest = draft.recent[-1]
+    everything = purse.left - _frame(purse, "recent")
+    fair = everything - reserve
+    piece = _whole(newest, purse, fair) or _cut(newest, purse, fair, _WORTH_CUTTING)
+    piece = piece or _whole(newest, purse, everything) or _cut(newest, purse, everything, _LEAST)
+    if piece is None:
+        piece = Piece(newest.text, purse.price(f"{newest.text}\n"), kept=False, reason=NO_ROOM)
+    else:
+        purse.pay(_frame(purse, "recent") + piece.tokens)
+    draft.turns[newest.id] = piece
+
+
+def _whole(turn: Turn, purse: Purse, room: int) -> Piece | None:
+    price = purse.price(f"{turn.text}\n")
+    return Piece(turn.text, price, kept=True, reason="the newest turn") if price <= room else None
+
+
+def _cut(turn: Turn, purse: Purse, room: int, least: int) -> Piece | None:
+    """Return the beginning of a turn that fits, with the mark of the cut; None below `least` tokens of the turn."""
+    length = room - purse.price(f"{render.CUT}\n")
+    while length >= least:
+        text = f"{purse.cut(turn.text, length)}{render.CUT}"
+        price = purse.price(f"{text}\n")
+        if price <= room:
+            return Piece(text, price, kept=True, reason="the newest turn, cut to fit")
+        # Text and mark together may count more than each alone.
+        length -= price - room
+    return None
+
+
+def _choose_recent(draft: Draft, purse: Purse, reserve: int) -> None:
+    """Take whole turns, newest first, until one does not fit beside the reserve; decide anew on those left out.
+
+    A turn that the memories show, whole or in part, is passed over, and so is a newest turn for which there was no
+    room even cut.
+    """
+    memories = draft.kept_memories()
+    stopped = False
+    for turn in reversed(draft.recent[:-1]):
+        if turn.id in draft.turns and draft.turns[turn.id].kept:
             continue
-        text = f"{turn.text}\n"
-        price = purse.price(text)
-        if price > allowance or not purse.pay(price):
-            return
-        allowance -= price
-        draft.recent[turn.id] = text
-        draft.ledger.append(_recent_row(turn, price, kept=True, reason="a recent turn"))
+        price = purse.price(f"{turn.text}\n")
+        piece = Piece(turn.text, price, kept=False, reason=draft.among_memories(turn, memories) or "")
+        if not piece.reason:
+            frame = 0 if draft.kept_turns() else _frame(purse, "recent")
+            if stopped:
+                piece.reason = BEHIND
+            elif price + frame <= purse.left - reserve and purse.pay(price + frame):
+                piece.kept, piece.reason = True, "a recent turn"
+            else:
+                piece.reason, stopped = NO_ROOM, True
+        # What is chosen last goes out first.
+        draft.turns.pop(turn.id, None)
+        draft.turns[turn.id] = piece
 
 
-def _choose_memories(draft: _Draft, candidates: Sequence[Candidate], purse: Purse, hits: int) -> None:
+def _choose_memories(draft: Draft, purse: Purse) -> None:
     """Take the best candidates that fit; a candidate too long for what is left makes room for shorter ones."""
-    frame = purse.price(render.TITLES["memory"]) + purse.price("\n")
-    seen: dict[str, str] = {}
-    for candidate in candidates:
-        line = render.memory_line(candidate)
-        _, heading = render.group_of(candidate)
-        price = purse.price(line)
-        extra = 0 if heading in draft.groups else purse.price(heading)
-        extra += 0 if draft.memories else frame
-        reason = _why_not(candidate, draft, seen, hits)
+    kept: list[Candidate] = []
+    paid: set[str] = set()
+    for candidate in draft.candidates:
+        heading = draft.headings.of(candidate)
+        price = purse.price(render.memory_line(candidate))
+        extra = 0 if heading in paid else purse.price(heading)
+        extra += 0 if kept else _frame(purse, "memory")
+        reason = draft.among_recent(candidate) or draft.twin(candidate, kept)
+        if reason is None and len(kept) >= draft.hits:
+            reason = draft.better_ones()
         if reason is None and not purse.pay(price + extra):
-            reason = "does not fit what is left of the budget"
+            reason = NO_ROOM
         if reason is None:
-            draft.memories.append(candidate)
-            draft.groups.add(heading)
-            seen.setdefault(candidate.text, candidate.id)
-        row = LedgerRow.of(candidate, tokens=price, kept=reason is None, reason=reason or "among the best that fit")
-        draft.ledger.append(row)
+            kept.append(candidate)
+            paid.add(heading)
+            draft.headings.keep(candidate)
+        piece = Piece(candidate.text, price, kept=reason is None, reason=reason or "among the best that fit")
+        draft.memories[candidate.id] = piece
 
 
-def _why_not(candidate: Candidate, draft: _Draft, seen: dict[str, str], hits: int) -> str | None:
-    shown = draft.recent.get(candidate.id) or draft.recent.get(str(candidate.metadata.get(HEAD)))
-    if shown is not None and candidate.text in shown:
-        return "shown among the recent turns"
-    if candidate.text in seen:
-        return f"the same text as {seen[candidate.text]}"
-    return f"ltm_hits_k ({hits}) better ones were kept" if len(draft.memories) >= hits else None
-
-
-def _choose_summaries(draft: _Draft, summaries: Sequence[Record], purse: Purse, *, allowance: int) -> None:
+def _choose_summaries(draft: Draft, purse: Purse, *, allowance: int) -> None:
     """Take the newest summaries within the allowance."""
-    frame = purse.price(render.TITLES["summary"]) + purse.price("\n")
-    for record in summaries:
+    frame = _frame(purse, "summary")
+    for record in draft.summaries:
         if not record.text:
             continue
-        text = f"{record.text}\n"
-        price = purse.price(text)
-        total = price + (0 if draft.summaries else frame)
+        price = purse.price(f"{record.text}\n")
+        total = price + (0 if draft.kept_notes() else frame)
         kept = total <= allowance and purse.pay(total)
-        if kept:
-            allowance -= total
-            draft.summaries[record.id] = text
+        allowance -= total if kept else 0
         reason = "a summary of turns that left short-term memory" if kept else "does not fit the summaries' share"
-        draft.ledger.append(LedgerRow(record.id, "summary", record.text, price, kept, reason))
+        draft.notes[record.id] = Piece(record.text, price, kept, reason)
 
 
-def _account_for_the_rest(draft: _Draft, recent: Sequence[Turn], purse: Purse) -> None:
-    memories = {candidate.id for candidate in draft.memories}
-    for turn in reversed(recent):
-        if turn.id not in draft.recent:
-            reason = "shown among the memories" if turn.id in memories else "does not fit what is left of the budget"
-            draft.ledger.append(_recent_row(turn, purse.price(turn.text), kept=False, reason=reason))
-
-
-def _render(
-    draft: _Draft, recent: Sequence[Turn], question: str, tail: str, tokenizer: Tokenizer, budget: int
-) -> ContextResult:
+def _render(draft: Draft, question: str, tail: str, tokenizer: Tokenizer, budget: int) -> ContextResult:
     while True:
         sections = {
-            "summary": render.section("summary", "".join(reversed(draft.summaries.values()))),
-            "memory": render.section("memory", render.memories(draft.memories)),
-            "recent": render.section("recent", "".join(draft.recent.get(turn.id, "") for turn in recent)),
+            "summary": render.section("summary", "".join(f"{text}\n" for text in draft.kept_notes())),
+            "memory": render.section("memory", render.memories(draft.kept_memories(), draft.headings)),
+            "recent": render.section("recent", "".join(f"{text}\n" for text in draft.kept_turns())),
             "question": tail,
         }
         text = "".join(sections.values())
         tokens = tokenizer.count(text)
         if tokens <= budget or text == tail:
             break
-        _give_back(draft)
+        draft.give_back()
     parts = {name: tokenizer.count(body) for name, body in sections.items() if body}
-    return ContextResult(text, question, tokens, budget, parts, tuple(draft.ledger))
-
-
-def _give_back(draft: _Draft) -> None:
-    """Take out what matters least, because the whole counted more than its pieces."""
-    if draft.summaries:
-        dropped, _ = draft.summaries.popitem()
-    elif draft.memories:
-        dropped = draft.memories.pop().id
-    else:
-        dropped, _ = draft.recent.popitem()
-    draft.ledger = [
-        replace(row, kept=False, reason="left out again: the whole counted more than its pieces")
-        if row.kept and row.id == dropped
-        else row
-        for row in draft.ledger
-    ]
-
-
-def _recent_row(turn: Turn, tokens: int, *, kept: bool, reason: str) -> LedgerRow:
-    return LedgerRow(turn.id, "recent", turn.text, tokens, kept, reason, timestamp=turn.timestamp)
+    return ContextResult(text, question, tokens, budget, parts, tuple(draft.ledger(tokenizer)))

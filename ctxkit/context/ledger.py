@@ -12,7 +12,8 @@ from ctxkit.retrieval import Candidate
 class LedgerRow:
     """One thing that was considered for a prompt.
 
-    `part` is where it would stand: "recent", "memory" or "summary". `dense` and `lexical` are the scores of the two
+    `part` is where it would stand: "recent", "memory" or "summary". The `text` of a kept row stands in the prompt as it
+    is; for a newest turn that was cut, it is what was left of it. `dense` and `lexical` are the scores of the two
     searches (None where that search did not return it); `final` is the sum of `fused`, `neighbor`, `recency` and
     `importance`. `tokens` is what it costs in the prompt. `reason` says why it was kept or dropped. `timestamp` is in
     seconds since the epoch, `source` names the document that a memory is from.

@@ -7,6 +7,7 @@ something new (Nenkova and Vanderwende, "The Impact of Frequency on Summarizatio
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from ctxkit.interfaces import LLM, BackendConfig, Completion, Message, Usage
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 _WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u4e00-\u9fff]")
 _MAX_CHARACTERS = 400_000
+_MAX_SENTENCES = 2_000
 _COMMON = frozenset(
     """
     the and that this with you your for are was were have has had not but can will would could should from they them
@@ -37,7 +39,10 @@ class ExtractiveConfig(BackendConfig):
 
 
 class ExtractiveSummarizer(LLM):
-    """Answers with the most telling sentences of the last message, in their order, never more than asked for."""
+    """Answers with the most telling sentences of the last message, in their order, never more than asked for.
+
+    Text beyond 400,000 characters is read at both ends, and of more than 2,000 sentences as many, evenly spread.
+    """
 
     name = "extractive"
 
@@ -63,10 +68,9 @@ class ExtractiveSummarizer(LLM):
         return Completion(text=summary, model=self.name, usage=usage, finish_reason="stop")
 
     def _summarize(self, text: str, budget: int) -> str:
-        # Very long text is read at both ends: the choice among sentences grows with the square of their number.
         if len(text) > _MAX_CHARACTERS:
             text = f"{text[: _MAX_CHARACTERS // 2]}\n{text[-_MAX_CHARACTERS // 2 :]}"
-        sentences = [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+        sentences = _spread([part.strip() for part in _SENTENCE_END.split(text) if part.strip()])
         words = [[w for w in _WORD.findall(s.lower()) if w not in _COMMON] for s in sentences]
         weights = Counter(word for sentence in words for word in sentence)
         scale = max(sum(weights.values()), 1)
@@ -84,14 +88,35 @@ class ExtractiveSummarizer(LLM):
         return self._tokenizer.truncate(summary, budget)
 
 
+def _spread(sentences: list[str]) -> list[str]:
+    """Return the sentences, or `_MAX_SENTENCES` of them at even distances, the first and the last included."""
+    last = len(sentences) - 1
+    if last < _MAX_SENTENCES:
+        return sentences
+    return [sentences[number * last // (_MAX_SENTENCES - 1)] for number in range(_MAX_SENTENCES)]
+
+
 def _by_value(words: list[list[str]], value: dict[str, float], *, limit: int) -> list[int]:
-    """Return sentence numbers, the most telling first, each weighed after the words already told are discounted."""
-    left = {index for index, sentence in enumerate(words) if sentence}
+    """Return sentence numbers, the most telling first, each weighed after the words already told are discounted.
+
+    Values only fall, so a weight from before is never too low: the sentence on top of the heap is weighed anew, and
+    it is the best of all if it weighs what it did.
+    """
+
+    def weight(index: int) -> float:
+        return sum(value[word] for word in words[index]) / len(words[index])
+
+    heap = [(-weight(index), index) for index, sentence in enumerate(words) if sentence]
+    heapq.heapify(heap)
     order: list[int] = []
-    while left and len(order) < limit:
-        best = max(left, key=lambda index: (sum(value[w] for w in words[index]) / len(words[index]), -index))
-        left.remove(best)
-        order.append(best)
-        for word in set(words[best]):
+    while heap and len(order) < limit:
+        known, index = heap[0]
+        now = -weight(index)
+        if now != known:
+            heapq.heapreplace(heap, (now, index))
+            continue
+        heapq.heappop(heap)
+        order.append(index)
+        for word in set(words[index]):
             value[word] = value[word] ** 2
     return order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.entries import (
     DIGEST,
     DOCUMENT,
+    FIELDS,
     KIND,
     SEQ,
     THREAD,
@@ -23,7 +25,7 @@ from ctxkit.memory.entries import (
 )
 from ctxkit.memory.scope import Scope
 from ctxkit.memory.vault import Vault
-from ctxkit.records import Record
+from ctxkit.records import Metadata, Record, check_metadata
 
 Progress: TypeAlias = Callable[[int, int, Path], None]
 _BATCH = 128
@@ -44,9 +46,14 @@ class Documents:
     def ingest_path(
         self, path: Path, metadata: Mapping[str, Any] | None, *, progress: Progress | None = None
     ) -> IngestReport:
-        """Store a file, or every text file below a folder."""
+        """Store a file, or every text file below a folder.
+
+        Each is named by its path; a single file may be named by a `source_id` in the metadata instead.
+        """
         report = IngestReport()
         found = list(find_files(path))
+        single = len(found) == 1 and found[0].path == Path(path)
+        named = single and metadata is not None and "source_id" in metadata
         for done, item in enumerate(found, start=1):
             if isinstance(item, Skipped):
                 report.skipped.append(item)
@@ -55,7 +62,7 @@ class Documents:
                 if isinstance(text, Skipped):
                     report.skipped.append(text)
                 else:
-                    report.add(self.ingest_text(text, item.source_id, metadata))
+                    report.add(self.ingest_text(text, None if named else item.source_id, metadata))
             if progress is not None:
                 progress(done, len(found), item.path)
         return report
@@ -63,15 +70,20 @@ class Documents:
     def ingest_text(self, text: str, source_id: str | None, metadata: Mapping[str, Any] | None) -> IngestReport:
         """Store one document; what was stored under the same `source_id` before is replaced.
 
-        Without a `source_id` the text itself names the document. The new chunks are written before the old ones go,
-        so a crash in between costs nothing: the next ingestion of the same document cleans up.
+        The `source_id` may stand in the metadata; without one the text itself names the document. The same text
+        with the same metadata is left as it is. The new chunks are written before the old ones go, so a crash in
+        between costs nothing: the next ingestion of the same document cleans up. Raises InvalidRecordError for
+        blank text, for metadata that no record can hold, and when `source_id` is empty or contradicts the metadata.
         """
         text = clean(text)
         if not text.strip():
             raise InvalidRecordError("the document is blank.", fix="pass text with at least one visible character.")
-        version = digest(text, str(self._size), str(self._overlap))
-        source = source_id or f"text-{version}"
-        shared = self._scope.stamp({"timestamp": time.time(), **check_user_metadata(metadata), "source_id": source})
+        own = check_user_metadata(metadata)
+        own["source_id"] = source = _source(source_id, own) or f"text-{digest(text)}"
+        own = check_metadata(self._scope.stamp(own), record_id=source, fields=FIELDS)
+        # Not the time of this ingestion, which differs each time: only a timestamp that the caller gave.
+        version = digest(text, str(self._size), str(self._overlap), json.dumps(own, sort_keys=True))
+        shared: Metadata = {"timestamp": time.time(), **own}
         thread = f"document-{digest(str(self._scope.thread(shared, conversation=True)), source)}"
         chunks = list(split_text(text, self._tokenizer, size=self._size, overlap=self._overlap))
         mine = {THREAD: thread, KIND: DOCUMENT}
@@ -95,3 +107,22 @@ class Documents:
 
     def _forget_other_versions(self, mine: Mapping[str, Any], version: str) -> None:
         self._vault.delete(where={**mine, DIGEST: {"$ne": version}})
+
+
+def _source(given: str | None, metadata: Mapping[str, Any]) -> str | None:
+    """Return the name that the caller gave the document, as an argument or in the metadata, None when there is none."""
+    named = metadata.get("source_id")
+    for name in (given, named):
+        if name is not None and (not isinstance(name, str) or not name):
+            raise InvalidRecordError(
+                f"the source_id is {name!r}, not a non-empty str.", fix="name the document, or leave source_id out."
+            )
+    if given is None:
+        return named
+    given = clean(given)
+    if named is not None and named != given:
+        raise InvalidRecordError(
+            f"the metadata says source_id={named!r}, but the document's is {given!r}.",
+            fix="leave source_id out of the metadata.",
+        )
+    return given

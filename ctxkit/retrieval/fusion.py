@@ -14,8 +14,9 @@ def fuse(candidates: Sequence[Candidate], *, lexical_weight: float, similarity_w
     """Set `fused` of each candidate: the weighted sum of both scores, each in standard deviations above its floor.
 
     Cosine similarities and BM25 scores then weigh alike. The floor of the vector search is its lowest result, that
-    of the text search is BM25's zero (no word in common); a memory that a search did not return stands on its floor. Weights: `lexical_weight` in [0, 1] for the text search, the rest for the vectors. When only one
-    of the searches returned anything, it has the whole weight.
+    of the text search is BM25's zero (no word in common); a memory that a search did not return stands on its floor.
+    Weights: `lexical_weight` in [0, 1] for the text search, the rest for the vectors. When only one of the searches
+    returned anything, it has the whole weight.
     """
     similarities = [candidate.dense for candidate in candidates]
     least = min((score for score in similarities if score is not None), default=0.0)
