@@ -86,7 +86,6 @@ class Component:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the announcement as plain JSON values, sets sorted so that two runs print the same."""
-        capabilities = self.spec.capabilities.model_dump(mode="json")
         return {
             "kind": self.kind,
             "name": self.name,
@@ -96,9 +95,7 @@ class Component:
             "summary": self.spec.summary,
             "requires": list(self.spec.requires),
             "install_hint": self.spec.install_hint,
-            "capabilities": {
-                key: sorted(value, key=str) if isinstance(value, list) else value for key, value in capabilities.items()
-            },
+            "capabilities": self.spec.capabilities.model_dump(mode="json"),
         }
 
 

@@ -7,21 +7,23 @@ import importlib.util
 import inspect
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from ctxkit.config.problems import as_config_error
+from ctxkit import interfaces
 from ctxkit.errors import CtxkitError, MissingDependencyError, PluginLoadError
-from ctxkit.interfaces import LLM, BackendConfig, Embedder, Kind, Tokenizer, VectorStore
+from ctxkit.interfaces import Kind
 from ctxkit.plugins.component import Component
 from ctxkit.plugins.failures import one_line
 
-INTERFACES: Mapping[Kind, type] = {
-    "vector_store": VectorStore,
-    "embedder": Embedder,
-    "tokenizer": Tokenizer,
-    "llm": LLM,
+if TYPE_CHECKING:
+    from ctxkit.interfaces import BackendConfig
+
+# By name: reading one imports numpy or pydantic, which listing must not.
+INTERFACES: Mapping[Kind, str] = {
+    "vector_store": "VectorStore",
+    "embedder": "Embedder",
+    "tokenizer": "Tokenizer",
+    "llm": "LLM",
 }
 
 
@@ -64,7 +66,7 @@ def load_factory(component: Component) -> Any:
     """
     check_requirements(component)
     factory = _load_target(component, component.spec.factory)
-    interface = INTERFACES[component.kind]
+    interface: type = getattr(interfaces, INTERFACES[component.kind])
     if not (isinstance(factory, type) and issubclass(factory, interface)):
         problem = f"{component.spec.factory} is not a subclass of ctxkit.interfaces.{interface.__name__}"
         raise _load_error(component, problem)
@@ -77,16 +79,20 @@ def load_factory(component: Component) -> Any:
 def load_config_class(component: Component) -> type[BackendConfig]:
     """Import the component's configuration model; raises PluginLoadError when it is none."""
     model = _load_target(component, component.spec.config)
-    if not (isinstance(model, type) and issubclass(model, BackendConfig)):
+    if not (isinstance(model, type) and issubclass(model, interfaces.BackendConfig)):
         raise _load_error(component, f"{component.spec.config} is not a subclass of ctxkit.interfaces.BackendConfig")
     return model
 
 
 def make_config(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> BackendConfig:
     """Validate options, or a configuration made before, with the component's model; raises ConfigError."""
+    from pydantic import ValidationError  # noqa: PLC0415 - listing components does without
+
+    from ctxkit.config.problems import as_config_error  # noqa: PLC0415
+
     model = load_config_class(component)
     try:
-        return model.model_validate(options if isinstance(options, BackendConfig) else dict(options or {}))
+        return model.model_validate(options if isinstance(options, interfaces.BackendConfig) else dict(options or {}))
     except ValidationError as exc:
         raise as_config_error(exc, f"{component.kind} {component.name}") from exc
 

@@ -102,8 +102,7 @@ def announced(plugin: object, hooks: Mapping[str, Sequence[Hook]]) -> Iterator[t
 def returned(plugin: object, hook: str, call: Hook) -> Iterator[Any]:
     """Call one hook and yield the items of the iterable that it returned."""
     result = call()
-    if not isinstance(result, Iterable) or isinstance(result, (str, bytes, BackendSpec)):
-        # A BackendSpec is iterable by itself: pydantic yields its fields.
+    if not isinstance(result, Iterable) or isinstance(result, (str, bytes)):
         raise pluggy.PluginValidationError(plugin, f"{hook} must return a list; it returned {_kind_of(result)}")
     for position, item in enumerate(islice(result, _MAX_ITEMS + 1)):
         if position == _MAX_ITEMS:

@@ -6,10 +6,10 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ctxkit.errors import PluginError
-from ctxkit.interfaces import LLM, BackendConfig, CollectionSpec, Embedder, Kind, Tokenizer, VectorStore
+from ctxkit.interfaces import Kind
 from ctxkit.plugins import construction, failures
 from ctxkit.plugins.component import Command, Component, PluginRecord, normalized
 from ctxkit.plugins.discovery import Loaded, discover, is_loading, load, report
@@ -17,7 +17,10 @@ from ctxkit.plugins.hooks import COMMANDS, returned
 from ctxkit.plugins.policy import LoadPolicy
 from ctxkit.plugins.unpackaged import import_module_or_file
 
-Options: TypeAlias = Mapping[str, Any] | BackendConfig | None
+if TYPE_CHECKING:
+    from ctxkit.interfaces import LLM, BackendConfig, CollectionSpec, Embedder, Tokenizer, VectorStore
+
+Options: TypeAlias = "Mapping[str, Any] | BackendConfig | None"
 
 
 class PluginRegistry:
