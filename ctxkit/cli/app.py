@@ -12,7 +12,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from ctxkit import __version__
-from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands
+from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands, scaffold_command
 from ctxkit.cli.errors import reported
 from ctxkit.cli.settings import DebugOption, JsonOption, PluginOption, SessionOption, Settings, StoreOption, command
 from ctxkit.errors import CtxkitError
@@ -90,6 +90,7 @@ command(app, "query")(memory_commands.query)
 command(app, "context")(memory_commands.context)
 command(app, "stats")(memory_commands.stats)
 command(plugins_app, "list")(plugin_commands.list_plugins)
+command(plugins_app, "new")(scaffold_command.new_plugin)
 
 
 @plugins_app.callback()
