@@ -6,9 +6,10 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from typing_extensions import Self
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Rule = Callable[[Any], Any]
 

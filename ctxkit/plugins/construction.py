@@ -65,22 +65,22 @@ def load_factory(component: Component) -> Any:
     Raises MissingDependencyError, or PluginLoadError when the import fails or names something else.
     """
     check_requirements(component)
-    factory = _load_target(component, component.spec.factory)
+    factory = load_target(component, component.spec.factory)
     interface: type = getattr(interfaces, INTERFACES[component.kind])
     if not (isinstance(factory, type) and issubclass(factory, interface)):
         problem = f"{component.spec.factory} is not a subclass of ctxkit.interfaces.{interface.__name__}"
-        raise _load_error(component, problem)
+        raise _load_failure(component, problem)
     if inspect.isabstract(factory):
         absent = ", ".join(sorted(getattr(factory, "__abstractmethods__", ())))
-        raise _load_error(component, f"{component.spec.factory} does not implement {absent}")
+        raise _load_failure(component, f"{component.spec.factory} does not implement {absent}")
     return factory
 
 
 def load_config_class(component: Component) -> type[BackendConfig]:
     """Import the component's configuration model; raises PluginLoadError when it is none."""
-    model = _load_target(component, component.spec.config)
+    model = load_target(component, component.spec.config)
     if not (isinstance(model, type) and issubclass(model, interfaces.BackendConfig)):
-        raise _load_error(component, f"{component.spec.config} is not a subclass of ctxkit.interfaces.BackendConfig")
+        raise _load_failure(component, f"{component.spec.config} is not a subclass of ctxkit.interfaces.BackendConfig")
     return model
 
 
@@ -104,10 +104,11 @@ def make(component: Component, options: Mapping[str, Any] | BackendConfig | None
     try:
         return factory(config)
     except ImportError as exc:  # a library that the class imports only now
-        raise _load_error(component, one_line(exc)) from exc
+        raise _load_failure(component, one_line(exc)) from exc
 
 
-def _load_target(component: Component, target: str) -> Any:
+def load_target(component: Component, target: str) -> Any:
+    """Import `package.module:Name`; raises MissingDependencyError or PluginLoadError with the import's own cause."""
     module, _, name = target.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
@@ -115,10 +116,10 @@ def _load_target(component: Component, target: str) -> Any:
         raise
     except BaseException as exc:  # sys.exit at import and the panics of native modules are no Exception
         check_requirements(component, exc)
-        raise _load_error(component, one_line(exc)) from exc
+        raise _load_failure(component, one_line(exc)) from exc
 
 
-def _load_error(component: Component, problem: str) -> PluginLoadError:
+def _load_failure(component: Component, problem: str) -> PluginLoadError:
     plugin = component.plugin
     fix = f"correct {plugin.value}."
     if plugin.version:
