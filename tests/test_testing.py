@@ -27,6 +27,7 @@ from ctxkit.interfaces import (
     VectorStore,
 )
 from ctxkit.plugins import get_registry
+from ctxkit.plugins import registry as registry_module
 from ctxkit.testing import temporary_registry
 
 SUITE = """
@@ -154,8 +155,9 @@ def test_refusals() -> None:
             registry.create_tokenizer("needy")
 
 
-def test_a_memory_on_a_temporary_registry(tmp_path: Path) -> None:
-    """A manager works on a registry of one test, with the author's store under it."""
+def test_a_memory_on_a_temporary_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manager works on a registry of one test, with the author's store under it, and discovers no other plugin."""
+    monkeypatch.setattr(registry_module, "_shared", [])
     opened: list[str] = []
 
     class Recording(ExactStore):
@@ -174,6 +176,7 @@ def test_a_memory_on_a_temporary_registry(tmp_path: Path) -> None:
             memory.observe("The cellar is cold.", "Noted.")
             assert "cellar" in str(memory.build_context("Is the cellar cold?"))
     assert opened
+    assert registry_module._shared == []
 
 
 def test_fixture(tmp_path: Path) -> None:
