@@ -113,6 +113,11 @@ def test_it_is_used_by_name(kind: Kind, project: Path, site: Path) -> None:
     run("-W", "error", "-c", PROGRAMS[kind], cwd=project.parent, path=site)
 
 
+def test_it_passes_the_check(project: Path) -> None:
+    """`ctxkit plugins check` finds nothing wrong with the folder as it was written."""
+    run("-m", "ctxkit", "plugins", "check", str(project), cwd=project.parent)
+
+
 def test_its_announcement_imports_nothing_heavy(project: Path, site: Path) -> None:
     """The entry point's module needs neither numpy nor pydantic, so that it costs a listing nothing."""
     program = "import sys, ctxkit_acme; print([each for each in ('numpy', 'pydantic') if each in sys.modules])"
