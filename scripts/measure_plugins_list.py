@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(PLUGINS):
             _install(Path(scratch), f"measured{number}")
-        times: dict[str, list[float]] = {"import ctxkit.cli": []} | {name: [] for name in LISTS}
+        times: dict[str, list[float]] = {name: [] for name in ("import ctxkit.cli", *LISTS)}
         for _ in range(RUNS):
             times["import ctxkit.cli"].append(_seconds(BASE, scratch))
             for name, command in LISTS.items():

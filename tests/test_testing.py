@@ -13,7 +13,7 @@ import components
 import pytest
 
 import ctxkit.testing as facade
-from ctxkit import ContextManager
+from ctxkit import ContextManager, VectorStoreConfig
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import MissingDependencyError, PluginError, PluginLoadError, PluginNotFoundError
 from ctxkit.interfaces import (
@@ -122,7 +122,8 @@ def test_capabilities() -> None:
     """Capabilities come from the argument, else from the configuration, else from the kind; a store must have some."""
     given = Capabilities(metrics=frozenset({"dot"}), exact=True)
     with temporary_registry() as registry:
-        assert registry.add("vector_store", "given", ExactStore, ExactConfig, capabilities=given).spec.capabilities is given
+        component = registry.add("vector_store", "given", ExactStore, ExactConfig, capabilities=given)
+        assert component.spec.capabilities is given
         found = registry.add("vector_store", "configured", ExactStore, ExactConfig).spec.capabilities
         assert found == ExactConfig().capabilities()
         words = registry.add("embedder", "words", components.WordEmbedder, components.WordsConfig)
@@ -168,9 +169,7 @@ def test_a_memory_on_a_temporary_registry(tmp_path: Path, monkeypatch: pytest.Mo
 
     with temporary_registry() as registry:
         registry.add("vector_store", "recording", Recording, ExactConfig)
-        configuration = components.config().model_copy(
-            update={"vector_store": components.VectorStoreConfig(provider="recording")}
-        )
+        configuration = components.config().model_copy(update={"vector_store": VectorStoreConfig(provider="recording")})
         registry.register(SimpleNamespace(ctxkit_embedders=components.ctxkit_embedders), name="words")
         with ContextManager(configuration, path=tmp_path / "store", registry=registry) as memory:
             memory.observe("The cellar is cold.", "Noted.")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 TargetArgument = Annotated[
     str,
     typer.Argument(
-        metavar="TARGET", help="An installed distribution, a wheel, or a folder with a pyproject.toml.", show_default=False
+        metavar="TARGET",
+        help="An installed distribution, a wheel, or a folder with a pyproject.toml.",
+        show_default=False,
     ),
 ]
 _COLOURS = {"passed": "green", "failed": "red", "not checked": "yellow"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ctxkit.interfaces.values import CheckedValue, Rule, flag, number, one_of, optional, some_of
@@ -32,7 +31,6 @@ FILTER_OPERATORS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Capabilities(CheckedValue):
     """What a vector store can do; declared means it works and is tested, absent means it raises.
 
@@ -76,7 +74,6 @@ class Capabilities(CheckedValue):
     }
 
 
-@dataclass(frozen=True, kw_only=True)
 class EmbedderCapabilities(CheckedValue):
     """What an embedder can do under its default configuration.
 
@@ -99,7 +96,6 @@ class EmbedderCapabilities(CheckedValue):
     }
 
 
-@dataclass(frozen=True, kw_only=True)
 class TokenizerCapabilities(CheckedValue):
     """What a tokenizer can do: `exact` counts a model's own tokens, `encodes` offers encode and decode."""
 
@@ -109,7 +105,6 @@ class TokenizerCapabilities(CheckedValue):
     rules: ClassVar[Mapping[str, Rule]] = {"exact": flag, "encodes": flag}
 
 
-@dataclass(frozen=True, kw_only=True)
 class LLMCapabilities(CheckedValue):
     """What a language model adapter can do under its default configuration."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from ctxkit.interfaces.values import CheckedValue, Rule, instance_of, number, optional, text, texts
 
@@ -13,7 +12,6 @@ SPEC_VERSION = 1
 _TARGET = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
-@dataclass(frozen=True, init=False)
 class BackendSpec(CheckedValue):
     """What one hook returns for one component.
 
@@ -32,10 +30,10 @@ class BackendSpec(CheckedValue):
     config: str
     summary: str
     capabilities: CheckedValue
-    requires: tuple[str, ...]
-    install_hint: str
-    async_factory: str | None
-    spec_version: int
+    requires: tuple[str, ...] = ()
+    install_hint: str = ""
+    async_factory: str | None = None
+    spec_version: int = SPEC_VERSION
 
     rules: ClassVar[Mapping[str, Rule]] = {
         "name": text(r"[a-z0-9][a-z0-9._-]*"),
@@ -49,25 +47,11 @@ class BackendSpec(CheckedValue):
         "spec_version": number(),
     }
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        factory: str,
-        config: str,
-        summary: str,
-        capabilities: CheckedValue,
-        requires: tuple[str, ...] = (),
-        install_hint: str = "",
-        async_factory: str | None = None,
-        spec_version: int = SPEC_VERSION,
-        **later: Any,
-    ) -> None:
-        # A later version may have fields that this one does not know. They are left out, so that discovery reads
-        # the version and can say that this ctxkit-core is too old for it.
-        if later and spec_version == SPEC_VERSION:
-            raise TypeError(f"BackendSpec has no field {', '.join(sorted(later))}")
-        values = locals()
-        for field in self.rules:
-            object.__setattr__(self, field, values[field])
-        self.__post_init__()
+    if not TYPE_CHECKING:  # type checkers know the fields, and those only
+
+        def __init__(self, **values: Any) -> None:
+            # A later version may have fields that this one does not know. They are left out, so that discovery
+            # reads the version and can say that this ctxkit-core is too old for it.
+            if values.get("spec_version", SPEC_VERSION) != SPEC_VERSION:
+                values = {name: value for name, value in values.items() if name in self.rules}
+            super().__init__(**values)

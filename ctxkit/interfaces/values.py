@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_options: bool) -> Callable[[type], type]:
+        """Do nothing: the decorator speaks to type checkers."""
+        return lambda decorated: decorated
+
 
 Rule = Callable[[Any], Any]
 
@@ -18,31 +23,57 @@ class InvalidValueError(ValueError):
     """One or more fields of an announcement are wrong; the message names each."""
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 class CheckedValue:
-    """Base of the frozen dataclasses that plugins announce themselves with.
+    """Base of the immutable values that plugins announce themselves with, made from keywords.
 
-    `rules` has one function for each field: it returns the value as it is kept, or raises ValueError. The methods
-    have the names that pydantic's models have, so that a value of either sort is read the same way.
+    A subclass annotates its fields, gives defaults as class attributes, and has in `rules` one function for each
+    field: it returns the value as it is kept, or raises ValueError. The methods have the names that pydantic's models
+    have, so that a value of either sort is read the same way.
     """
 
     rules: ClassVar[Mapping[str, Rule]] = {}
 
-    def __post_init__(self) -> None:
-        problems = []
-        for name, rule in self.rules.items():
-            try:
-                object.__setattr__(self, name, rule(getattr(self, name)))
-            except ValueError as exc:
-                problems.append(f"{name}: {exc}")
+    def __init__(self, **values: Any) -> None:
+        owner, rules = type(self), self.rules
+        problems = [f"{name}: there is no such field" for name in values if name not in rules]
+        for name, rule in rules.items():
+            if name not in values and not hasattr(owner, name):
+                problems.append(f"{name}: is missing")
+                continue
+            problem = self._keep(name, rule, values[name] if name in values else getattr(owner, name))
+            problems += [problem] if problem else []
         if problems:
-            raise InvalidValueError(f"{type(self).__name__}.{'; '.join(problems)}")
+            raise InvalidValueError("; ".join(f"{owner.__name__}.{problem}" for problem in problems))
+
+    def _keep(self, name: str, rule: Rule, value: Any) -> str | None:
+        """Store what the rule makes of the value, or return what is wrong with it."""
+        try:
+            self.__dict__[name] = rule(value)
+        except ValueError as exc:
+            return f"{name}: {exc}"
+        return None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable; make a new one instead of setting {name}.")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable; {name} stays.")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
 
     @classmethod
     def model_validate(cls, data: Mapping[str, Any] | Self) -> Self:
         """Return the value made from a mapping; raises InvalidValueError naming the fields that are wrong."""
-        if isinstance(data, cls):
-            return data
-        return cls(**data)
+        return data if isinstance(data, CheckedValue) else cls(**data)
 
     @classmethod
     def model_validate_json(cls, text: str | bytes) -> Self:
@@ -51,9 +82,7 @@ class CheckedValue:
 
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
         """Return the fields as a dict; `mode="json"` turns sets and tuples into lists, sets sorted."""
-        names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]  # subclasses are
-        values = {name: getattr(self, name) for name in names}
-        return {name: _as_json(value) for name, value in values.items()} if mode == "json" else values
+        return {name: _as_json(value) if mode == "json" else value for name, value in vars(self).items()}
 
     def model_dump_json(self) -> str:
         """Return the fields as a JSON object."""
@@ -61,7 +90,7 @@ class CheckedValue:
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
         """Return the value with some fields replaced, checked like a new one."""
-        return type(self)(**{**self.model_dump(), **(update or {})})
+        return type(self)(**{**vars(self), **(update or {})})
 
 
 def _as_json(value: Any) -> Any:
@@ -101,13 +130,13 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def number(kind: type[int] | type[float] = int, *, least: float | None = None) -> Rule:
+def number(kind: type[int | float] = int, *, least: float | None = None) -> Rule:
     """Accept an int, or with `float` an int or float, of at least `least`."""
 
     def rule(value: Any) -> float:
         accepted = int if kind is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, accepted):
-            raise ValueError(f"must be of type {kind.__name__}, not {value!r}")
+            raise ValueError(f"must be of type {kind.__name__}, not {value!r}")  # noqa: TRY004
         if least is not None and not value >= least:
             raise ValueError(f"must be at least {least}, not {value!r}")
         return kind(value)

@@ -184,7 +184,7 @@ def _behaviour(probed: Mapping[str, Any]) -> Iterator[Check]:
 def _metadata(package: Package, probed: Mapping[str, Any]) -> Iterator[Check]:
     yield _check(
         "py.typed",
-        probed["typed"] if "typed" in probed else None,
+        probed.get("typed"),
         "py.typed is in the package" if probed.get("typed") else "py.typed is not in the package",
         "without it type checkers treat everything that the plugin exports as Any.",
         "put an empty file py.typed beside the package's __init__.py; a single module cannot carry one.",

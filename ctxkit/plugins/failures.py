@@ -105,4 +105,6 @@ def not_found_anywhere(name: str, components: Sequence[Component]) -> PluginNotF
         fix = f"did you mean {close[0]!r}? {line or ''}".strip()
         if line and close[0] == bare:
             fix = line
-    return PluginNotFoundError(f"no installed plugin provides {name!r}; there is {', '.join(names) or 'none'}.", fix=fix)
+    return PluginNotFoundError(
+        f"no installed plugin provides {name!r}; there is {', '.join(names) or 'none'}.", fix=fix
+    )

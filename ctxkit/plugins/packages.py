@@ -56,10 +56,9 @@ def _is_project(folder: Path) -> bool:
 
 def _installed(name: str) -> Package:
     for candidate in (name, f"ctxkit-{name}"):
-        try:
-            return Package(metadata.distribution(candidate), None)
-        except metadata.PackageNotFoundError:
-            continue
+        found = next(iter(metadata.distributions(name=candidate)), None)
+        if found is not None:
+            return Package(found, None)
     raise PluginNotFoundError(
         f"no distribution {name!r} is installed.", fix="install it, or give a .whl file or the folder of its project."
     )
@@ -67,11 +66,11 @@ def _installed(name: str) -> Package:
 
 def _built(project: Path, folder: Path) -> Path:
     """Build the project's wheel, with the build backend that is installed if there is one."""
-    command = [sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "-q", "--no-deps", "-w", str(folder)]
+    options = ["--disable-pip-version-check", "-q", "--no-deps", "-w", str(folder)]
     output = ""
     for isolation in (["--no-build-isolation"], []):
         done = subprocess.run(  # noqa: S603 - the interpreter that runs, on a project that the user names
-            [*command, *isolation, str(project.resolve())],
+            [sys.executable, "-m", "pip", "wheel", *options, *isolation, str(project.resolve())],
             capture_output=True,
             text=True,
             check=False,

@@ -1,7 +1,7 @@
-"""The pytest fixtures of `ctxkit.testing`. A test suite asks for them in its conftest.py:
+"""The pytest fixtures of `ctxkit.testing`.
 
-    pytest_plugins = ["ctxkit.testing.fixtures"]
-"""  # noqa: D205, D400, D415 - one sentence and its example
+A test suite asks for them in its conftest.py, with `pytest_plugins = ["ctxkit.testing.fixtures"]`.
+"""
 
 from __future__ import annotations
 
