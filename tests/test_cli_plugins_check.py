@@ -81,7 +81,7 @@ def test_each_animal_of_the_zoo_fails_its_check(tmp_path: Path, name: str) -> No
     """A broken plugin fails the check that is about it; what comes after says that it was not reached."""
     found = verdicts(build(tmp_path, name))
     reached = ["import", "hooks", "specifications"]
-    expected = {each: "passed" for each in ("entry point", "light import", "quiet", *LAST)}
+    expected = dict.fromkeys(("entry point", "light import", "quiet", *LAST), "passed")
     place = reached.index(BROKEN[name].check)
     expected |= dict.fromkeys(reached[:place], "passed") | dict.fromkeys(reached[place + 1 :], "not checked")
     expected[reached[place]] = "failed"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ctxkit.plugins import Command
 
 
+_COMMANDS = "ctxkit.commands"
+
+
 class Group(QuickGroup):
     """The top level; plugins are asked for commands only when the name is not one of our own, or for the list."""
 
@@ -43,8 +46,12 @@ class Group(QuickGroup):
 
 
 def _plugin_commands(ctx: Any) -> list[Command]:
-    # The options are read by now, but `root` has not run: a command is looked up before.
-    return Settings(plugins=tuple(ctx.params.get("plugins") or ())).registry().commands()
+    # The options are read by now, but `root` has not run: a command is looked up before. Help looks each one up, and
+    # a broken plugin is to be told of once.
+    if _COMMANDS not in ctx.meta:
+        ctx.meta[_COMMANDS] = Settings(plugins=tuple(ctx.params.get("plugins") or ())).registry().commands()
+    commands: list[Command] = ctx.meta[_COMMANDS]
+    return commands
 
 
 def _new_app(**options: Any) -> typer.Typer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,12 +60,17 @@ def describe(registry: PluginRegistry, component: Component) -> dict[str, Any]:
     `schema` is the JSON schema of its configuration, None where that cannot be read: `schema_error` then says why.
     """
     from pydantic.errors import PydanticUserError  # noqa: PLC0415 - start-up stays light
+    from pydantic.json_schema import PydanticJsonSchemaWarning  # noqa: PLC0415
 
     from ctxkit.errors import PluginError  # noqa: PLC0415
 
     schema, problem = None, None
     try:
-        schema = registry.config_class(component.kind, component.qualified_name).model_json_schema()
+        model = registry.config_class(component.kind, component.qualified_name)
+        with warnings.catch_warnings():
+            # A default that JSON cannot hold is left out of the schema; that is nothing for a user to act on.
+            warnings.simplefilter("ignore", PydanticJsonSchemaWarning)
+            schema = model.model_json_schema()
     except (PluginError, PydanticUserError) as exc:
         problem = str(exc)
     return {

@@ -107,7 +107,7 @@ class HookCall:
     """One step of loading a plugin: its import (`hook` is "import") or the call of one hook.
 
     `returned` names what came back, up to the failure if it failed; `error` is that failure in one line. `ms` are
-    milliseconds, including those in which a generator ran.
+    milliseconds, including those in which a generator ran. `at` is the clock at its start, for their order.
     """
 
     plugin: str
@@ -115,6 +115,7 @@ class HookCall:
     returned: tuple[str, ...] = ()
     ms: float = 0.0
     error: str | None = None
+    at: float = field(default=0.0, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the step as plain JSON values."""

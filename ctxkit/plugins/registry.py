@@ -76,7 +76,8 @@ class PluginRegistry:
     @property
     def calls(self) -> list[HookCall]:
         """What was imported and which hooks were called, in order, as far as it happened in this registry."""
-        return [call for loaded in self._plugins for call in loaded.calls]
+        calls = (call for loaded in self._plugins for call in loaded.calls)
+        return sorted(calls, key=lambda call: call.at)
 
     def register(self, plugin: object, *, name: str | None = None) -> PluginRecord:
         """Add a module or object with hook implementations under a name (default: its own).

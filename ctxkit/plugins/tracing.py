@@ -30,4 +30,4 @@ class Tracer:
             raise
         finally:
             elapsed = (time.perf_counter() - started) * 1000
-            self.calls.append(HookCall(self.plugin, hook, tuple(returned), elapsed, error))
+            self.calls.append(HookCall(self.plugin, hook, tuple(returned), elapsed, error, started))
