@@ -45,7 +45,7 @@ LISTED = """
 import json, sys
 from ctxkit.cli import run
 code = run(["plugins", "list", "--json"])
-heavy = sorted({"numpy", "pydantic", "rich"} & sys.modules.keys())
+heavy = sorted({"numpy", "pydantic"} & sys.modules.keys())
 print(json.dumps([code, heavy]), file=sys.stderr)
 """
 

@@ -126,7 +126,12 @@ def _type(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 def _limits(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     places = [entry, *(_resolved(each, schema) for each in entry.get("anyOf", ()))]
-    return ", ".join(text.format(place[key]) for place in places for key, text in _LIMITS if key in place)
+    return ", ".join(text.format(_short(place[key])) for place in places for key, text in _LIMITS if key in place)
+
+
+def _short(limit: object) -> object:
+    """Return 1 for 1.0: which of the two stands in a schema depends on the version of pydantic."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _worded(value: object) -> str:
