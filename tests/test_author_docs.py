@@ -10,11 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ctxkit import hookspecs
 from ctxkit.interfaces import Capabilities, EmbedderCapabilities, LLMCapabilities, TokenizerCapabilities
 from ctxkit.interfaces.values import CheckedValue
+from ctxkit.plugins import PluginRegistry, hooks
 
 AUTHORS = Path(__file__).parents[1] / "docs" / "authors"
 BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -164,6 +167,24 @@ def test_the_table_of_capabilities_is_whole(kind: type[CheckedValue]) -> None:
     section = re.split(rf"^## {kind.__name__}\b.*$", text, flags=re.MULTILINE)[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
     assert rows == list(kind.rules)
+
+
+def test_a_deprecated_hook_warns_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy on versions rests on this: what pluggy's marker says reaches whoever loads the plugin."""
+
+    def ctxkit_tokenizers() -> list[object]:
+        return []
+
+    marked = hookspecs.hookspec(warn_on_impl=DeprecationWarning("use another hook"))(ctxkit_tokenizers)
+    monkeypatch.setattr(hooks, "hookspecs", SimpleNamespace(PROJECT="ctxkit", ctxkit_tokenizers=marked))
+
+    @hookspecs.hookimpl
+    def announced() -> list[object]:
+        return []
+
+    plugin = SimpleNamespace(__name__="acme", ctxkit_tokenizers=announced)
+    with pytest.warns(DeprecationWarning, match="use another hook"):
+        PluginRegistry().register(plugin)
 
 
 def test_the_index_names_every_page() -> None:
