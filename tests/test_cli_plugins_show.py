@@ -225,3 +225,19 @@ def test_schema_without_properties() -> None:
     """A schema that lists nothing has no options; a property without a type takes anything."""
     assert options({}) == []
     assert options({"properties": {"x": {}, "y": {"const": 1}}})[0]["type"] == "anything"
+
+
+def test_ambiguous_heavy_and_required_in_one_listing(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two components of one name are marked in the list and when shown; a heavy import is named."""
+    monkeypatch.delitem(sys.modules, "usearch", raising=False)
+    (tmp_path / "usearch.py").write_text("")
+    twin = PLUGIN.replace("import json\n", "import json\nimport usearch\n", 1)
+    (tmp_path / "cli_test_twin.py").write_text(twin)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "cli_test_twin", raising=False)
+    listed = cli("-p", "cli_test_twin.py", "plugins", "list").out
+    assert "ask for cli_test_twin:shown: another distribution has the same name" in " ".join(listed.split())
+    assert "importing usearch, which is heavy" in " ".join(listed.split())
+    shown = cli("-p", "cli_test_twin.py", "plugins", "show", "cli_test_twin:shown").out
+    assert "use the full name" in shown
+    del sys.modules["usearch"], sys.modules["cli_test_twin"]

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ctxkit.cli import plain, plugin_check, plugin_show, plugin_trace
-from ctxkit.cli.errors import say
 from ctxkit.cli.output import counted, print_json
 from ctxkit.cli.settings import Settings, command
 
@@ -115,11 +114,8 @@ def _show_plugins(registry: PluginRegistry) -> None:
 
 def _show_troubles(registry: PluginRegistry) -> None:
     for plugin in registry.plugins:
-        if plugin.status == "loaded":
-            if plugin.error:
-                say(f"Warning: {plugin.title} adds no commands: {plugin.error}")
-            continue
-        _show_trouble(plugin)
+        if plugin.status != "loaded":
+            _show_trouble(plugin)
 
 
 def _show_trouble(plugin: PluginRecord) -> None:
