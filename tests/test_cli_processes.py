@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 COMMAND = [sys.executable, "-m", "ctxkit"]
-FILES = 1500
+FILES = 4000
 HEAVY = ("anthropic", "chromadb", "faiss", "hnswlib", "openai", "sentence_transformers", "tokenizers", "torch")
 
 

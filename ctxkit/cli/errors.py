@@ -11,10 +11,18 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import typer
 
 from ctxkit.errors import CtxkitError
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # generic at run time from Python 3.11 on
 
 INTERRUPTED = 130
 _SAFE = "Interrupted. What was stored is safe."
@@ -56,11 +64,18 @@ def say(line: str) -> None:
         print(" ".join(line.split()), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
 
 
+class _Handler(_StreamHandler):
+    """Ours, so that a command within a command line does not show each warning a second time."""
+
+
 @contextmanager
 def _logging(*, debug: bool) -> Iterator[None]:
     """Show the library's warnings, or everything under `debug`, on standard error."""
     logger = logging.getLogger("ctxkit")
-    handler = logging.StreamHandler()
+    if any(isinstance(each, _Handler) for each in logger.handlers):
+        yield
+        return
+    handler = _Handler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if debug else "Warning: %(message)s"))
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)

@@ -1,17 +1,18 @@
-"""`ctxkit plugins list`: which components there are, and what keeps the others away."""
+"""`ctxkit plugins`: the group, and its `list`: which components there are, and what keeps the others away."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ctxkit.cli.errors import say
-from ctxkit.cli.output import console, counted, harmless, print_json
-from ctxkit.cli.settings import Settings
+from ctxkit.cli import plain, plugin_check, plugin_show, plugin_trace
+from ctxkit.cli.output import counted, print_json
+from ctxkit.cli.settings import Settings, command
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    import typer
 
-    from ctxkit.plugins import PluginRegistry
+    from ctxkit.plugins import PluginRecord, PluginRegistry
 
 _TITLES = {
     "vector_store": "Vector stores",
@@ -19,6 +20,24 @@ _TITLES = {
     "tokenizer": "Tokenizers",
     "llm": "Language models",
 }
+_STATES = {
+    "ready": "green",
+    "loaded": "green",
+    "missing": "red",
+    "failed": "red",
+    "incompatible": "red",
+    "ambiguous": "yellow",
+    "blocked": "yellow",
+}
+_FEW = 3  # values of a capability that a line has room for
+
+
+def add_commands(group: typer.Typer) -> None:
+    """Register the commands of `ctxkit plugins`."""
+    command(group, "list")(list_plugins)
+    command(group, "show")(plugin_show.show)
+    command(group, "check")(plugin_check.check)
+    command(group, "trace")(plugin_trace.trace)
 
 
 def list_plugins(settings: Settings) -> None:
@@ -37,36 +56,34 @@ def list_plugins(settings: Settings) -> None:
         return
     from ctxkit.plugins import KINDS  # noqa: PLC0415 - start-up stays light
 
-    out = console()
     for kind in KINDS:
-        _show_kind(kind, [each for each in described["components"] if each["kind"] == kind], out)
-    _show_troubles(registry, out)
-    loaded = sum(plugin.status == "loaded" for plugin in registry.plugins)
+        _show_kind(kind, [each for each in described["components"] if each["kind"] == kind])
+    _show_plugins(registry)
+    _show_troubles(registry)
+    states = Counter(plugin.status for plugin in registry.plugins)
     total = counted(len(described["components"]), "component")
-    out.print(f"{total} of {counted(loaded, 'plugin')}", style="dim")
+    others = "".join(f", {count} {state}" for state, count in sorted(states.items()) if state != "loaded")
+    plain.paragraph(f"{total} of {counted(states['loaded'], 'plugin')}{others}", dim=True)
 
 
-def _show_kind(kind: str, components: list[dict[str, Any]], out: Console) -> None:
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def _show_kind(kind: str, components: list[dict[str, Any]]) -> None:
+    plain.heading(_TITLES[kind])
+    rows = [_row(each) for each in components]
+    plain.table(rows or [["none"]], colours=("cyan", _STATES))
+    plain.paragraph("")
 
-    out.print(_TITLES[kind], style="bold")
-    table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
-    table.add_column(style="cyan", overflow="fold", min_width=12)
-    table.add_column(no_wrap=True, min_width=7)
-    table.add_column(overflow="fold", ratio=1)
-    for each in components:
+
+def _row(each: dict[str, Any]) -> list[str]:
+    """Return name, state and what there is to know of one component."""
+    origin = f"{each['distribution']} {each['version']}".rstrip()
+    about = [each["summary"], " · ".join(part for part in (origin, _abilities(each["capabilities"])) if part)]
+    if each["missing"]:
         missing = ", ".join(each["missing"])
-        about = Text(harmless(each["summary"]))
-        about.append(f"\n{harmless(each['distribution'])} {harmless(each['version'])}".rstrip(), style="dim")
-        abilities = _abilities(each["capabilities"])
-        if abilities:
-            about.append(f" · {abilities}", style="dim")
-        if missing:
-            about.append(f"\nneeds {missing}: {each['install_hint'] or f'pip install {missing}'}", style="red")
-        table.add_row(Text(each["name"]), Text("missing", "red") if missing else Text("ready", "green"), about)
-    out.print(table if components else Text("  none", style="dim"))
-    out.print()
+        about.append(f"needs {missing}: {each['install_hint'] or f'pip install {missing}'}")
+    if each["ambiguous"]:
+        about.append(f"ask for {each['qualified_name']}: another distribution has the same name")
+    state = "missing" if each["missing"] else "ambiguous" if each["ambiguous"] else "ready"
+    return [each["name"], state, "\n".join(about)]
 
 
 def _abilities(capabilities: dict[str, Any]) -> str:
@@ -78,20 +95,33 @@ def _abilities(capabilities: dict[str, Any]) -> str:
             words.append(title)
         elif isinstance(value, str):
             words.append(value if name == "concurrency" else f"{title} {value}")
-        elif isinstance(value, list) and 0 < len(value) <= 3:  # noqa: PLR2004
+        elif isinstance(value, list) and 0 < len(value) <= _FEW:
             words.append("/".join(str(item) for item in value))
     return ", ".join(words)
 
 
-def _show_troubles(registry: PluginRegistry, out: Console) -> None:
+def _show_plugins(registry: PluginRegistry) -> None:
+    plain.heading("Plugins")
+    rows = []
+    for plugin in registry.plugins:
+        loading = "" if plugin.status == "blocked" else f"{plugin.load_ms:.1f} ms"
+        if plugin.heavy:
+            loading = f"{loading}, importing {', '.join(plugin.heavy)}, which is heavy"
+        rows.append([plugin.distribution, plugin.version, plugin.entry_point, plugin.status, loading])
+    plain.table(rows, colours=("cyan", "", "", _STATES))
+    plain.paragraph("")
+
+
+def _show_troubles(registry: PluginRegistry) -> None:
+    for plugin in registry.plugins:
+        if plugin.status != "loaded":
+            _show_trouble(plugin)
+
+
+def _show_trouble(plugin: PluginRecord) -> None:
     from ctxkit.plugins.failures import unavailable  # noqa: PLC0415 - start-up stays light
 
-    for plugin in registry.plugins:
-        if plugin.status == "loaded":
-            if plugin.error:
-                say(f"Warning: {plugin.title} adds no commands: {plugin.error}")
-            continue
-        error = unavailable(plugin)
-        out.print(f"{plugin.status}: {harmless(error.message)}", style="red", soft_wrap=True)
-        out.print(f"Fix: {harmless(error.fix or '')}", soft_wrap=True)
-        out.print()
+    error = unavailable(plugin)
+    plain.paragraph(f"{plugin.status}: {error.message}", "red")
+    plain.paragraph(f"Fix: {error.fix}")
+    plain.paragraph("")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctxkit.cli import errors
+from ctxkit.cli.start import QuickCommand
 
 if TYPE_CHECKING:
     from ctxkit.manager import ContextManager
@@ -78,9 +80,11 @@ class Settings:
         """Return the installed plugins and those named with -p; raises PluginLoadError when one of the latter fails."""
         from ctxkit.plugins import PluginRegistry  # noqa: PLC0415 - start-up stays light
 
-        registry = PluginRegistry.discover()
-        for plugin in self.plugins:
-            registry.load_path(plugin)
+        # A plugin that prints while it loads must not spoil the output that a program reads.
+        with redirect_stdout(sys.stderr):
+            registry = PluginRegistry.discover()
+            for plugin in self.plugins:
+                registry.load_path(plugin)
         return registry
 
     @contextmanager
@@ -129,7 +133,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         # typer reads both; neither may show the wrapped function's own.
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {each.name: each.annotation for each in parameters}
-        app.command(name)(wrapper)
+        app.command(name, cls=QuickCommand)(wrapper)
         return function
 
     return register

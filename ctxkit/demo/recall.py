@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,4 +145,7 @@ def _answer(manager: Any, question: str, budget: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(respond(json.load(sys.stdin))))
+    # A plugin that prints must not get into the reply.
+    with redirect_stdout(sys.stderr):
+        reply = respond(json.load(sys.stdin))
+    sys.stdout.write(json.dumps(reply))

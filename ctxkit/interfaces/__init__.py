@@ -1,18 +1,28 @@
-"""What a plugin author implements: four small abstract classes and the specification that announces one."""
+"""What a plugin author implements: four small abstract classes and the specification that announces one.
+
+What an announcement needs is imported at once; the classes, which need numpy and pydantic, when they are first used.
+"""
 
 from __future__ import annotations
 
-from ctxkit.interfaces.embedder import Embedder, EmbedderCapabilities
-from ctxkit.interfaces.llm import LLM, Completion, LLMCapabilities, Message, Usage
-from ctxkit.interfaces.spec import SPEC_VERSION, BackendConfig, BackendSpec, Kind
-from ctxkit.interfaces.tokenizer import Tokenizer, TokenizerCapabilities
-from ctxkit.interfaces.vector_store import (
+import importlib
+from typing import TYPE_CHECKING
+
+from ctxkit.interfaces.capabilities import (
     Capabilities,
-    CollectionSpec,
-    StoreHealth,
-    StoreStats,
-    VectorStore,
+    EmbedderCapabilities,
+    LLMCapabilities,
+    TokenizerCapabilities,
 )
+from ctxkit.interfaces.spec import SPEC_VERSION, BackendSpec, Kind
+from ctxkit.interfaces.values import InvalidValueError
+
+if TYPE_CHECKING:
+    from ctxkit.interfaces.config import BackendConfig
+    from ctxkit.interfaces.embedder import Embedder
+    from ctxkit.interfaces.llm import LLM, Completion, Message, Usage
+    from ctxkit.interfaces.tokenizer import Tokenizer
+    from ctxkit.interfaces.vector_store import CollectionSpec, StoreHealth, StoreStats, VectorStore
 
 __all__ = [
     "LLM",
@@ -24,6 +34,7 @@ __all__ = [
     "Completion",
     "Embedder",
     "EmbedderCapabilities",
+    "InvalidValueError",
     "Kind",
     "LLMCapabilities",
     "Message",
@@ -34,3 +45,29 @@ __all__ = [
     "Usage",
     "VectorStore",
 ]
+
+_HOME_OF = {
+    "BackendConfig": "config",
+    "CollectionSpec": "vector_store",
+    "Completion": "llm",
+    "Embedder": "embedder",
+    "LLM": "llm",
+    "Message": "llm",
+    "StoreHealth": "vector_store",
+    "StoreStats": "vector_store",
+    "Tokenizer": "tokenizer",
+    "Usage": "llm",
+    "VectorStore": "vector_store",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,27 +7,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TypeVar
 
-from pydantic import Field
 from typing_extensions import Self
 
-from ctxkit.interfaces.spec import FrozenModel
 from ctxkit.records import FloatVector, FloatVectors
 
 EmbedderT = TypeVar("EmbedderT", bound="Embedder")
-
-
-class EmbedderCapabilities(FrozenModel):
-    """What an embedder can do under its default configuration.
-
-    `dimension`: length of its vectors (None: known once the model is loaded). `offline`: never touches the
-    network. `costs`: a call costs money or much time, so results are worth caching.
-    """
-
-    dimension: int | None = Field(default=None, ge=1)
-    normalized: bool = True
-    offline: bool = True
-    costs: bool = False
-    truncates: bool = True
 
 
 class Embedder(ABC):

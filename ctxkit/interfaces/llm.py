@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pydantic import Field
 
-from ctxkit.interfaces.spec import FrozenModel
+from ctxkit.interfaces.config import FrozenModel
 
 Message: TypeAlias = Mapping[str, Any]
 
@@ -28,14 +28,6 @@ class Completion(FrozenModel):
     model: str
     usage: Usage = Usage()
     finish_reason: str = "stop"
-
-
-class LLMCapabilities(FrozenModel):
-    """What a language model adapter can do under its default configuration."""
-
-    streams: bool = True
-    native_async: bool = False
-    offline: bool = False
 
 
 class LLM(ABC):

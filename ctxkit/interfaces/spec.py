@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from ctxkit.interfaces.values import CheckedValue, Rule, instance_of, number, optional, text, texts
 
 Kind: TypeAlias = Literal["vector_store", "embedder", "tokenizer", "llm"]
 SPEC_VERSION = 1
-_TARGET = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+_TARGET = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
-class FrozenModel(BaseModel):
-    """An immutable value that refuses unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BackendConfig(FrozenModel):
-    """Base of every component's configuration model.
-
-    A vector store that keeps its data in a directory names that directory in a field `path: Path | None`; the
-    context manager fills it in. A configuration on which capabilities depend overrides `capabilities`.
-    """
-
-    default_capabilities: ClassVar[Any] = None
-
-    def capabilities(self) -> Any:
-        """Return what the component can do under this configuration (None: what its BackendSpec says)."""
-        return self.default_capabilities
-
-
-class BackendSpec(FrozenModel):
+class BackendSpec(CheckedValue):
     """What one hook returns for one component.
 
     `factory` and `config` are `package.module:Name` strings, imported when the component is first made, so that
@@ -40,23 +21,37 @@ class BackendSpec(FrozenModel):
         BackendSpec(name="faiss", factory="ctxkit_faiss.store:FaissStore", config="ctxkit_faiss.config:FaissConfig",
                     capabilities=Capabilities(...), summary="FAISS Flat", requires=("faiss",),
                     install_hint="pip install ctxkit-faiss")
+
+    Raises InvalidValueError, a ValueError, that names each field that is wrong.
     """
 
-    name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    factory: str = Field(pattern=_TARGET)
-    config: str = Field(pattern=_TARGET)
-    summary: str = Field(min_length=1)
-    capabilities: SerializeAsAny[FrozenModel]
+    name: str
+    factory: str
+    config: str
+    summary: str
+    capabilities: CheckedValue
     requires: tuple[str, ...] = ()
     install_hint: str = ""
-    async_factory: str | None = Field(default=None, pattern=_TARGET)
+    async_factory: str | None = None
     spec_version: int = SPEC_VERSION
 
-    @model_validator(mode="before")
-    @classmethod
-    def _version_first(cls, data: Any) -> Any:
-        # A later version may have fields that this one does not know. They are left out, so that discovery reads
-        # the version and can say that this ctxkit-core is too old for it.
-        if isinstance(data, dict) and data.get("spec_version", SPEC_VERSION) != SPEC_VERSION:
-            return {name: value for name, value in data.items() if name in cls.model_fields}
-        return data
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "name": text(r"[a-z0-9][a-z0-9._-]*"),
+        "factory": text(_TARGET),
+        "config": text(_TARGET),
+        "summary": text(),
+        "capabilities": instance_of(CheckedValue),
+        "requires": texts,
+        "install_hint": text(empty=True),
+        "async_factory": optional(text(_TARGET)),
+        "spec_version": number(),
+    }
+
+    if not TYPE_CHECKING:  # type checkers know the fields, and those only
+
+        def __init__(self, **values: Any) -> None:
+            # A later version may have fields that this one does not know. They are left out, so that discovery
+            # reads the version and can say that this ctxkit-core is too old for it.
+            if values.get("spec_version", SPEC_VERSION) != SPEC_VERSION:
+                values = {name: value for name, value in values.items() if name in self.rules}
+            super().__init__(**values)

@@ -7,14 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ctxkit.errors import UnsupportedError
-from ctxkit.interfaces.spec import FrozenModel
-
-
-class TokenizerCapabilities(FrozenModel):
-    """What a tokenizer can do: `exact` counts a model's own tokens, `encodes` offers encode and decode."""
-
-    exact: bool
-    encodes: bool = False
 
 
 class Tokenizer(ABC):

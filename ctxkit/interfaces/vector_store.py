@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy.typing as npt
 from pydantic import AfterValidator, Field
 from typing_extensions import Self
 
-from ctxkit.filters import OPERATORS, Where
-from ctxkit.interfaces.spec import BackendConfig, FrozenModel
+from ctxkit.filters import Where
+from ctxkit.interfaces.capabilities import Capabilities
+from ctxkit.interfaces.config import BackendConfig, FrozenModel
 from ctxkit.records import FieldType, Hits, Metric, Record, RecordBatch
 
 StoreT = TypeVar("StoreT", bound="VectorStore")
@@ -31,31 +32,6 @@ class FrozenDict(dict[str, Any]):
 
     def __hash__(self) -> int:  # type: ignore[override]  # immutable, so hashable
         return hash(tuple(sorted(self.items(), key=lambda item: item[0])))
-
-
-class Capabilities(FrozenModel):
-    """What a vector store can do; declared means it works and is tested, absent means it raises.
-
-    `exact`: `query` returns the true nearest neighbours. `crash_safe`: what was acknowledged survives a killed
-    process. `text_search`: "bm25" (positive scores), "rank" (only the order) or None. `concurrency`: who may
-    open one store at once. `consistency_bound`: seconds until a write is seen, for "eventual".
-    """
-
-    metrics: frozenset[Metric]
-    exact: bool
-    persistent: bool = False
-    crash_safe: bool = False
-    detects_corruption: bool = False
-    optional_vectors: bool = False
-    text_search: Literal["bm25", "rank"] | None = None
-    ordered_scan: bool = False
-    filter_operators: frozenset[str] = OPERATORS
-    concurrency: Literal["single-process", "single-writer", "multi-writer"] = "single-process"
-    native_async: bool = False
-    max_batch: int | None = Field(default=None, ge=1)
-    min_dimension: int = Field(default=1, ge=1)
-    consistency: Literal["immediate", "eventual"] = "immediate"
-    consistency_bound: float = Field(default=0.0, ge=0)
 
 
 class CollectionSpec(FrozenModel):

@@ -7,24 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from ctxkit.filters import OPERATORS
 from ctxkit.interfaces import BackendConfig, Capabilities
-
-
-def local_capabilities(*, durable: bool) -> Capabilities:
-    """Return what the engine can do, with a directory (`durable`) or in memory."""
-    return Capabilities(
-        metrics=frozenset({"cosine", "dot", "l2"}),
-        exact=True,
-        persistent=durable,
-        crash_safe=durable,
-        detects_corruption=durable,
-        optional_vectors=True,
-        text_search="bm25",
-        ordered_scan=True,
-        filter_operators=OPERATORS,
-        concurrency="multi-writer" if durable else "single-process",
-    )
+from ctxkit.local.capabilities import local_capabilities
 
 
 class LocalConfig(BackendConfig):

@@ -62,11 +62,14 @@ class LongTermMemory:
         self._scope = scope or Scope()
         self._hidden = hidden
         self._owned = vault is None
-        registry = registry or get_registry()
-        chosen = self._config.tokenizer
-        self._tokenizer = tokenizer or registry.create_tokenizer(chosen.provider, chosen.options())
+        # The shared registry is asked for only where nothing was passed: it loads every installed plugin.
+        if tokenizer is None:
+            chosen = self._config.tokenizer
+            tokenizer = (registry or get_registry()).create_tokenizer(chosen.provider, chosen.options())
+        self._tokenizer = tokenizer
         if vault is None:
-            vault = open_vault(self._config, None if path is None else Path(path), registry).vault
+            place = None if path is None else Path(path)
+            vault = open_vault(self._config, place, registry or get_registry()).vault
         self._vault = vault
 
     def search(self, query: str, k: int = 5) -> list[tuple[Entry, float]]:

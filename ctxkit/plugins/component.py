@@ -28,7 +28,8 @@ class PluginRecord:
     `status`: "loaded"; "failed"; "blocked" by CTXKIT_PLUGINS or CTXKIT_DISABLE_PLUGINS, so never imported;
     "incompatible", made for another version of the specification. `error` is the reason in one line, `cause` the
     exception itself. `components` are `kind:name` strings: what it announced, up to the failure if it failed; usable
-    only when loaded. An unpackaged plugin has its registered name as distribution and entry point, and no version.
+    only when loaded. `heavy` are the heavy libraries that loading it was the first to import: those belong into the
+    module of a component. An unpackaged plugin has its registered name as distribution and entry point, and no version.
     """
 
     distribution: str
@@ -39,6 +40,7 @@ class PluginRecord:
     error: str | None = None
     load_ms: float = 0.0
     components: tuple[str, ...] = ()
+    heavy: tuple[str, ...] = ()
     cause: BaseException | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -63,6 +65,7 @@ class PluginRecord:
             "error": self.error,
             "load_ms": round(self.load_ms, 3),
             "components": list(self.components),
+            "heavy": list(self.heavy),
         }
 
 
@@ -86,7 +89,6 @@ class Component:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the announcement as plain JSON values, sets sorted so that two runs print the same."""
-        capabilities = self.spec.capabilities.model_dump(mode="json")
         return {
             "kind": self.kind,
             "name": self.name,
@@ -96,9 +98,33 @@ class Component:
             "summary": self.spec.summary,
             "requires": list(self.spec.requires),
             "install_hint": self.spec.install_hint,
-            "capabilities": {
-                key: sorted(value, key=str) if isinstance(value, list) else value for key, value in capabilities.items()
-            },
+            "capabilities": self.spec.capabilities.model_dump(mode="json"),
+        }
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """One step of loading a plugin: its import (`hook` is "import") or the call of one hook.
+
+    `returned` names what came back, up to the failure if it failed; `error` is that failure in one line. `ms` are
+    milliseconds, including those in which a generator ran. `at` is the clock at its start, for their order.
+    """
+
+    plugin: str
+    hook: str
+    returned: tuple[str, ...] = ()
+    ms: float = 0.0
+    error: str | None = None
+    at: float = field(default=0.0, repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the step as plain JSON values."""
+        return {
+            "plugin": self.plugin,
+            "hook": self.hook,
+            "returned": list(self.returned),
+            "ms": round(self.ms, 3),
+            "error": self.error,
         }
 
 

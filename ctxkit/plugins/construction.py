@@ -7,21 +7,23 @@ import importlib.util
 import inspect
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from ctxkit.config.problems import as_config_error
+from ctxkit import interfaces
 from ctxkit.errors import CtxkitError, MissingDependencyError, PluginLoadError
-from ctxkit.interfaces import LLM, BackendConfig, Embedder, Kind, Tokenizer, VectorStore
+from ctxkit.interfaces import Kind
 from ctxkit.plugins.component import Component
 from ctxkit.plugins.failures import one_line
 
-INTERFACES: Mapping[Kind, type] = {
-    "vector_store": VectorStore,
-    "embedder": Embedder,
-    "tokenizer": Tokenizer,
-    "llm": LLM,
+if TYPE_CHECKING:
+    from ctxkit.interfaces import BackendConfig
+
+# By name: reading one imports numpy or pydantic, which listing must not.
+INTERFACES: Mapping[Kind, str] = {
+    "vector_store": "VectorStore",
+    "embedder": "Embedder",
+    "tokenizer": "Tokenizer",
+    "llm": "LLM",
 }
 
 
@@ -63,30 +65,34 @@ def load_factory(component: Component) -> Any:
     Raises MissingDependencyError, or PluginLoadError when the import fails or names something else.
     """
     check_requirements(component)
-    factory = _load_target(component, component.spec.factory)
-    interface = INTERFACES[component.kind]
+    factory = load_target(component, component.spec.factory)
+    interface: type = getattr(interfaces, INTERFACES[component.kind])
     if not (isinstance(factory, type) and issubclass(factory, interface)):
         problem = f"{component.spec.factory} is not a subclass of ctxkit.interfaces.{interface.__name__}"
-        raise _load_error(component, problem)
+        raise _load_failure(component, problem)
     if inspect.isabstract(factory):
         absent = ", ".join(sorted(getattr(factory, "__abstractmethods__", ())))
-        raise _load_error(component, f"{component.spec.factory} does not implement {absent}")
+        raise _load_failure(component, f"{component.spec.factory} does not implement {absent}")
     return factory
 
 
 def load_config_class(component: Component) -> type[BackendConfig]:
     """Import the component's configuration model; raises PluginLoadError when it is none."""
-    model = _load_target(component, component.spec.config)
-    if not (isinstance(model, type) and issubclass(model, BackendConfig)):
-        raise _load_error(component, f"{component.spec.config} is not a subclass of ctxkit.interfaces.BackendConfig")
+    model = load_target(component, component.spec.config)
+    if not (isinstance(model, type) and issubclass(model, interfaces.BackendConfig)):
+        raise _load_failure(component, f"{component.spec.config} is not a subclass of ctxkit.interfaces.BackendConfig")
     return model
 
 
 def make_config(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> BackendConfig:
     """Validate options, or a configuration made before, with the component's model; raises ConfigError."""
+    from pydantic import ValidationError  # noqa: PLC0415 - listing components does without
+
+    from ctxkit.config.problems import as_config_error  # noqa: PLC0415
+
     model = load_config_class(component)
     try:
-        return model.model_validate(options if isinstance(options, BackendConfig) else dict(options or {}))
+        return model.model_validate(options if isinstance(options, interfaces.BackendConfig) else dict(options or {}))
     except ValidationError as exc:
         raise as_config_error(exc, f"{component.kind} {component.name}") from exc
 
@@ -98,10 +104,11 @@ def make(component: Component, options: Mapping[str, Any] | BackendConfig | None
     try:
         return factory(config)
     except ImportError as exc:  # a library that the class imports only now
-        raise _load_error(component, one_line(exc)) from exc
+        raise _load_failure(component, one_line(exc)) from exc
 
 
-def _load_target(component: Component, target: str) -> Any:
+def load_target(component: Component, target: str) -> Any:
+    """Import `package.module:Name`; raises MissingDependencyError or PluginLoadError with the import's own cause."""
     module, _, name = target.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
@@ -109,10 +116,10 @@ def _load_target(component: Component, target: str) -> Any:
         raise
     except BaseException as exc:  # sys.exit at import and the panics of native modules are no Exception
         check_requirements(component, exc)
-        raise _load_error(component, one_line(exc)) from exc
+        raise _load_failure(component, one_line(exc)) from exc
 
 
-def _load_error(component: Component, problem: str) -> PluginLoadError:
+def _load_failure(component: Component, problem: str) -> PluginLoadError:
     plugin = component.plugin
     fix = f"correct {plugin.value}."
     if plugin.version:

@@ -16,10 +16,12 @@ from importlib import metadata
 
 from ctxkit.hookspecs import ENTRY_POINT_GROUP
 from ctxkit.interfaces import BackendSpec, Kind
-from ctxkit.plugins.component import Component, PluginRecord, Status, normalized
+from ctxkit.plugins.component import Component, HookCall, PluginRecord, Status, normalized
 from ctxkit.plugins.failures import load_error, one_line
+from ctxkit.plugins.heavy import heavy_modules
 from ctxkit.plugins.hooks import COMMANDS, Hook, IncompatibleSpecError, announced, read_hooks
 from ctxkit.plugins.policy import LoadPolicy
+from ctxkit.plugins.tracing import Tracer
 
 logger = logging.getLogger("ctxkit.plugins")
 
@@ -29,11 +31,12 @@ _thread = threading.local()
 
 @dataclass(frozen=True)
 class Loaded:
-    """The outcome for one plugin: its record, its usable components, its hooks that add commands."""
+    """The outcome for one plugin: its record, its usable components, its hooks that add commands, and the steps."""
 
     record: PluginRecord
     components: tuple[Component, ...] = ()
     commands: tuple[Hook, ...] = ()
+    calls: tuple[HookCall, ...] = ()
 
 
 def discover(policy: LoadPolicy, path: Sequence[str] | None = None) -> list[Loaded]:
@@ -56,16 +59,18 @@ def discover(policy: LoadPolicy, path: Sequence[str] | None = None) -> list[Load
 
 def load(record: PluginRecord, importer: Callable[[], object]) -> Loaded:
     """Import one plugin, check it and collect what it announces; any failure ends up in the record."""
-    started = time.perf_counter()
+    started, heavy_before = time.perf_counter(), heavy_modules()
+    tracer = Tracer(record.distribution)
     specs: list[tuple[Kind, BackendSpec]] = []
     hooks: dict[str, list[Hook]] = {}
     cause: BaseException | None = None
     nested, _thread.loading = is_loading(), True
     try:
-        plugin = importer()
+        with tracer.step("import"):
+            plugin = importer()
         hooks = read_hooks(plugin)
         # One by one: what was announced before a failure stays known, and asking for it tells of the failure.
-        for found in announced(plugin, hooks):
+        for found in announced(plugin, hooks, tracer):
             specs.append(found)  # noqa: PERF402 - see above
     except KeyboardInterrupt:
         raise
@@ -83,10 +88,13 @@ def load(record: PluginRecord, importer: Callable[[], object]) -> Loaded:
         cause=cause,
         load_ms=(time.perf_counter() - started) * 1000,
         components=tuple(f"{kind}:{spec.name}" for kind, spec in specs),
+        heavy=tuple(sorted(heavy_modules() - heavy_before)),
     )
+    calls = tuple(tracer.calls)
     if cause is not None:
-        return Loaded(record)
-    return Loaded(record, tuple(Component(kind, spec, record) for kind, spec in specs), tuple(hooks.get(COMMANDS, ())))
+        return Loaded(record, calls=calls)
+    components = tuple(Component(kind, spec, record) for kind, spec in specs)
+    return Loaded(record, components, tuple(hooks.get(COMMANDS, ())), calls)
 
 
 def is_loading() -> bool:

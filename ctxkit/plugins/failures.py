@@ -90,3 +90,21 @@ def not_found(kind: Kind, name: str, components: Sequence[Component]) -> PluginN
     else:
         fix = "install the plugin that provides it, or choose one of these; `ctxkit plugins list` shows them all."
     return PluginNotFoundError(message, fix=fix)
+
+
+def not_found_anywhere(name: str, components: Sequence[Component]) -> PluginNotFoundError:
+    """Return the error for a name that no component of any kind has."""
+    bare = name.rpartition(":")[2]
+    names = sorted({component.name for component in components})
+    known = {each: kind for kind in KINDS for each in known_names(kind)}
+    close = difflib.get_close_matches(bare.lower(), [*names, *known], n=1)
+    fix = "`ctxkit plugins list` shows what there is."
+    if close:
+        kind = known.get(close[0])
+        line = install_line(kind, close[0]) if kind and close[0] not in names else None
+        fix = f"did you mean {close[0]!r}? {line or ''}".strip()
+        if line and close[0] == bare:
+            fix = line
+    return PluginNotFoundError(
+        f"no installed plugin provides {name!r}; there is {', '.join(names) or 'none'}.", fix=fix
+    )

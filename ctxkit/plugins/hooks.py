@@ -25,6 +25,8 @@ from ctxkit.interfaces import (
 if TYPE_CHECKING:
     from pluggy import HookimplOpts
 
+    from ctxkit.plugins.tracing import Tracer
+
 COMMANDS = "ctxkit_commands"
 KIND_OF_HOOK: Mapping[str, Kind] = {
     "ctxkit_vector_stores": "vector_store",
@@ -86,24 +88,28 @@ def read_hooks(plugin: object) -> dict[str, list[Hook]]:
     return found
 
 
-def announced(plugin: object, hooks: Mapping[str, Sequence[Hook]]) -> Iterator[tuple[Kind, BackendSpec]]:
+def announced(
+    plugin: object, hooks: Mapping[str, Sequence[Hook]], tracer: Tracer
+) -> Iterator[tuple[Kind, BackendSpec]]:
     """Call the component hooks and yield what they return, each item checked before the next one is asked for."""
     for hook, kind in KIND_OF_HOOK.items():
         names: set[str] = set()
         for call in hooks.get(hook, ()):
-            for item in returned(plugin, hook, call):
-                spec = _checked_spec(plugin, hook, kind, item)
-                if spec.name in names:
-                    raise pluggy.PluginValidationError(plugin, f"{hook} returned two components named {spec.name!r}")
-                names.add(spec.name)
-                yield kind, spec
+            with tracer.step(hook) as came:
+                for item in returned(plugin, hook, call):
+                    spec = _checked_spec(plugin, hook, kind, item)
+                    if spec.name in names:
+                        message = f"{hook} returned two components named {spec.name!r}"
+                        raise pluggy.PluginValidationError(plugin, message)
+                    names.add(spec.name)
+                    came.append(f"{kind}:{spec.name}")
+                    yield kind, spec
 
 
 def returned(plugin: object, hook: str, call: Hook) -> Iterator[Any]:
     """Call one hook and yield the items of the iterable that it returned."""
     result = call()
-    if not isinstance(result, Iterable) or isinstance(result, (str, bytes, BackendSpec)):
-        # A BackendSpec is iterable by itself: pydantic yields its fields.
+    if not isinstance(result, Iterable) or isinstance(result, (str, bytes)):
         raise pluggy.PluginValidationError(plugin, f"{hook} must return a list; it returned {_kind_of(result)}")
     for position, item in enumerate(islice(result, _MAX_ITEMS + 1)):
         if position == _MAX_ITEMS:

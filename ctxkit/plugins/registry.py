@@ -6,18 +6,22 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ctxkit.errors import PluginError
-from ctxkit.interfaces import LLM, BackendConfig, CollectionSpec, Embedder, Kind, Tokenizer, VectorStore
+from ctxkit.errors import AmbiguousPluginError, PluginError
+from ctxkit.interfaces import Kind
 from ctxkit.plugins import construction, failures
-from ctxkit.plugins.component import Command, Component, PluginRecord, normalized
+from ctxkit.plugins.component import KINDS, Command, Component, HookCall, PluginRecord, normalized
 from ctxkit.plugins.discovery import Loaded, discover, is_loading, load, report
 from ctxkit.plugins.hooks import COMMANDS, returned
 from ctxkit.plugins.policy import LoadPolicy
+from ctxkit.plugins.tracing import Tracer
 from ctxkit.plugins.unpackaged import import_module_or_file
 
-Options: TypeAlias = Mapping[str, Any] | BackendConfig | None
+if TYPE_CHECKING:
+    from ctxkit.interfaces import LLM, BackendConfig, CollectionSpec, Embedder, Tokenizer, VectorStore
+
+Options: TypeAlias = "Mapping[str, Any] | BackendConfig | None"
 
 
 class PluginRegistry:
@@ -54,14 +58,26 @@ class PluginRegistry:
         return sorted(chosen, key=lambda each: (each.kind, each.name, normalized(each.plugin.distribution)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plugins and components as plain JSON values; `missing` lists required modules not installed."""
+        """Return plugins and components as plain JSON values.
+
+        `missing` lists required modules that are not installed; `ambiguous` says that the bare name is not enough.
+        """
         return {
             "plugins": [record.as_dict() for record in self.plugins],
-            "components": [
-                {**component.as_dict(), "missing": construction.missing_requirements(component)}
-                for component in self.components()
-            ],
+            "components": [self.describe(component) for component in self.components()],
         }
+
+    def describe(self, component: Component) -> dict[str, Any]:
+        """Return one component as plain JSON values, as in `as_dict`."""
+        namesakes = [each for each in self.components(component.kind) if each.name == component.name]
+        missing = construction.missing_requirements(component)
+        return {**component.as_dict(), "missing": missing, "ambiguous": len(namesakes) > 1}
+
+    @property
+    def calls(self) -> list[HookCall]:
+        """What was imported and which hooks were called, in order, as far as it happened in this registry."""
+        calls = (call for loaded in self._plugins for call in loaded.calls)
+        return sorted(calls, key=lambda call: call.at)
 
     def register(self, plugin: object, *, name: str | None = None) -> PluginRecord:
         """Add a module or object with hook implementations under a name (default: its own).
@@ -106,6 +122,32 @@ class PluginRegistry:
             if plugin.status != "loaded" and _provides(plugin, kind, distribution, bare):
                 raise failures.unavailable(plugin)
         raise failures.not_found(kind, name, self.components(kind))
+
+    def find_any(self, name: str) -> Component:
+        """Return the component called `name`, `distribution:name` or either after `kind:`; errors as `find`.
+
+        Raises AmbiguousPluginError too when components of several kinds have that name.
+        """
+        head, _, rest = name.partition(":")
+        if rest and head.replace("-", "_") in KINDS:
+            return self.find(cast("Kind", head.replace("-", "_")), rest)
+        prefix, _, bare = name.rpartition(":")
+        kinds = sorted(
+            {
+                each.kind
+                for each in self.components()
+                if each.name == bare and (not prefix or normalized(each.plugin.distribution) == normalized(prefix))
+            }
+        )
+        if len(kinds) > 1:
+            forms = ", ".join(f"{kind}:{name}" for kind in kinds)
+            raise AmbiguousPluginError(f"several kinds of component are called {name!r}.", fix=f"ask for {forms}.")
+        if kinds:
+            return self.find(kinds[0], name)
+        for plugin in self.plugins:
+            if plugin.status != "loaded" and any(_provides(plugin, kind, prefix, bare) for kind in KINDS):
+                raise failures.unavailable(plugin)
+        raise failures.not_found_anywhere(name, self.components())
 
     def is_available(self, kind: Kind, name: str) -> bool:
         """Whether the component is there, its plugin loaded and its required modules found; imports nothing."""
@@ -161,16 +203,24 @@ class PluginRegistry:
         return sorted(found, key=lambda command: command.name)
 
     def _commands_of(self, position: int, loaded: Loaded) -> list[Command]:
+        tracer = Tracer(loaded.record.distribution)
+        commands: list[Command] = []
         try:
-            return [command for call in loaded.commands for command in _commands(loaded.record, call)]
+            for call in loaded.commands:
+                with tracer.step(COMMANDS) as came:
+                    added = _commands(loaded.record, call)
+                    came.extend(command.name for command in added)
+                commands.extend(added)
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 - as at discovery
             record = replace(loaded.record, error=f"{COMMANDS}: {failures.one_line(exc)}", cause=exc)
             report(record, strict=self._strict)
             # The hook is forgotten, so that asking again costs no second warning.
-            self._plugins[position] = replace(loaded, record=record, commands=())
+            self._plugins[position] = replace(loaded, record=record, commands=(), calls=(*loaded.calls, *tracer.calls))
             return []
+        self._plugins[position] = replace(loaded, calls=(*loaded.calls, *tracer.calls))
+        return commands
 
 
 def _commands(record: PluginRecord, call: Callable[[], object]) -> list[Command]:

@@ -73,7 +73,7 @@ ZOO = {
     "returns one name twice": Broken(
         f"{HOOK}return [tokenizer('x'), tokenizer('x')]", "PluginValidationError", "two components named 'x'"
     ),
-    "invalid specification": Broken(f"{HOOK}return [tokenizer('NO GOOD')]", "ValidationError", "name"),
+    "invalid specification": Broken(f"{HOOK}return [tokenizer('NO GOOD')]", "InvalidValueError", "BackendSpec.name"),
     "capabilities of another kind": Broken(
         f"{HOOK}return [tokenizer('x', capabilities=EmbedderCapabilities())]",
         "PluginValidationError",

@@ -206,6 +206,7 @@ def test_listing(good: Install, install: Install, discover: Discover) -> None:
             "summary": "characters",
             "requires": ["acme_absent"],
             "missing": ["acme_absent"],
+            "ambiguous": False,
             "install_hint": "pip install absent",
             "capabilities": {"exact": True, "encodes": False},
         }

@@ -1,0 +1,226 @@
+"""Checks one plugin as a stranger would install it: its metadata as it stands, its code in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from ctxkit.errors import PluginError
+from ctxkit.hookspecs import ENTRY_POINT_GROUP
+from ctxkit.plugins.component import normalized
+from ctxkit.plugins.packages import Package, opened
+
+CORE = "ctxkit-core"
+Verdict: TypeAlias = Literal["passed", "failed", "not checked"]
+_PATIENCE = 120  # seconds that loading a plugin may take
+_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer: what was found, what it means to users, and how to put it right."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    meaning: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All checks of one plugin. `load_ms`: milliseconds that its import and its hooks took (None: not loaded)."""
+
+    target: str
+    distribution: str
+    version: str
+    load_ms: float | None
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.verdict == "passed" for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the audit as plain JSON values."""
+        return {**asdict(self), "checks": [asdict(check) for check in self.checks], "passed": self.passed}
+
+
+def audit(target: str) -> Audit:
+    """Check an installed distribution, a wheel or the folder of a project; never imports it into this process.
+
+    Raises PluginNotFoundError when there is no such thing, and PluginError when it cannot be read or built.
+    """
+    with opened(target) as package:
+        points = _entry_points(package)
+        entry = _entry_point_check(points)
+        probed = _probe(package) if entry.verdict == "passed" else {}
+        checks = (entry, *_loading(probed), *_metadata(package, probed))
+        load_ms = probed["record"]["load_ms"] if "record" in probed else None
+        return Audit(target, package.name, str(package.distribution.version), load_ms, checks)
+
+
+def _entry_points(package: Package) -> list[str]:
+    try:
+        return [str(point.value) for point in package.distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+    except Exception as exc:
+        raise PluginError(
+            f"entry_points.txt of {package.name} is malformed: {exc}.", fix="correct [project.entry-points]."
+        ) from exc
+
+
+def _entry_point_check(points: list[str]) -> Check:
+    found = f"{points[0]} in the group {ENTRY_POINT_GROUP}" if len(points) == 1 else f"{len(points)} entry points"
+    return Check(
+        "entry point",
+        "passed" if len(points) == 1 else "failed",
+        found,
+        "ctxkit finds a plugin through exactly one entry point; without it the plugin is never seen.",
+        f'put one line `name = "package"` under [project.entry-points.{ENTRY_POINT_GROUP}] in pyproject.toml.',
+    )
+
+
+def _probe(package: Package) -> dict[str, Any]:
+    """Run the probe in a process of its own; a crash or a hang is a finding too."""
+    with tempfile.TemporaryDirectory(prefix="ctxkit-probe-") as scratch:
+        result = Path(scratch) / "findings.json"
+        folder = [] if package.folder is None else [str(package.folder)]
+        command = [sys.executable, "-m", "ctxkit.plugins.probe", str(result), package.name, *folder]
+        try:
+            done = subprocess.run(  # noqa: S603 - the interpreter that runs, on what the user names
+                command, cwd=scratch, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE
+            )
+        except subprocess.TimeoutExpired:
+            return {"crash": f"it did not finish within {_PATIENCE} s"}
+        if not result.is_file():
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            return {"crash": f"the process ended with code {done.returncode}: {last}"}
+        findings: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return {**findings, "printed": done.stdout}
+
+
+def _loading(probed: Mapping[str, Any]) -> Iterator[Check]:
+    """Yield the checks of the plugin's code, those that were not reached included."""
+    calls = probed.get("calls", [])
+    error = probed.get("crash") or (probed["record"]["error"] if "record" in probed else None)
+    imported = bool(calls) and calls[0]["error"] is None
+    called = [call for call in calls[1:] if call["hook"] != "ctxkit_commands"]
+    unread = imported and error is not None and not any(call["error"] for call in called)
+    yield _check(
+        "import",
+        imported if probed else None,
+        f"in {calls[0]['ms']:.1f} ms" if imported else str(error),
+        "a plugin whose module cannot be imported offers nothing, and warns at every start.",
+        "import the module that the entry point names in an empty environment, and repair what it says.",
+    )
+    yield _check(
+        "hooks",
+        None if not imported else not unread,
+        str(error) if unread else f"{len(calls) - 1} called",
+        "a misspelled hook, an unknown argument or a missing @hookimpl keeps the plugin from being loaded.",
+        "mark each hook with @ctxkit.hookspecs.hookimpl and copy its name and arguments from ctxkit.hookspecs.",
+    )
+    returned = [name for call in called for name in call["returned"]]
+    yield _check(
+        "specifications",
+        None if not imported or unread else error is None,
+        str(error) if error else ", ".join(returned) or "no components",
+        "each hook returns a list of BackendSpecs that this version of ctxkit understands.",
+        "return ctxkit.interfaces.BackendSpec objects with the capabilities class of their kind.",
+    )
+    yield from _components(probed)
+    yield from _behaviour(probed)
+
+
+def _components(probed: Mapping[str, Any]) -> Iterator[Check]:
+    for name, error in probed.get("components", {}).items():
+        yield _check(
+            f"component {name}",
+            error is None,
+            error or "class and configuration can be imported",
+            "users ask for a component by name; its class and its configuration model have to be there.",
+            "let `factory` name a complete subclass of the interface and `config` a BackendConfig, and run the "
+            "check where the libraries in `requires` are installed.",
+        )
+    for call in probed.get("calls", []):
+        if call["hook"] == "ctxkit_commands":
+            yield _check(
+                "commands",
+                call["error"] is None,
+                call["error"] or ", ".join(call["returned"]) or "none",
+                "the hook adds sub-commands to `ctxkit`.",
+                "return (name, typer.Typer) pairs from ctxkit_commands.",
+            )
+
+
+def _behaviour(probed: Mapping[str, Any]) -> Iterator[Check]:
+    loaded = "record" in probed
+    heavy = probed["record"]["heavy"] if loaded else []
+    yield _check(
+        "light import",
+        not heavy if loaded else None,
+        f"imports {', '.join(heavy)}" if heavy else "imports no heavy library",
+        "every command and every program that uses ctxkit pays for what a plugin imports, whether it uses it or not.",
+        "import the library in the module that `factory` names, not in the one that the entry point names.",
+    )
+    printed = " ".join(str(probed.get("printed", "")).split())
+    yield _check(
+        "quiet",
+        not printed if loaded else None,
+        f"prints {printed[:60]!r}" if printed else "prints nothing",
+        "what a plugin prints gets between the lines of the program that uses it.",
+        "take out the print calls, or use the module logging.",
+    )
+
+
+def _metadata(package: Package, probed: Mapping[str, Any]) -> Iterator[Check]:
+    yield _check(
+        "py.typed",
+        probed.get("typed"),
+        "py.typed is in the package" if probed.get("typed") else "py.typed is not in the package",
+        "without it type checkers treat everything that the plugin exports as Any.",
+        "put an empty file py.typed beside the package's __init__.py; a single module cannot carry one.",
+    )
+    if normalized(package.name) != CORE:
+        yield _core_range(package.distribution.requires or [])
+    python = package.distribution.metadata["Requires-Python"]
+    yield _check(
+        "requires-python",
+        bool(python),
+        str(python or "not said"),
+        "pip installs a release on Pythons that it does not run on, unless the metadata says which ones it needs.",
+        'put `requires-python = ">=3.10"` under [project] in pyproject.toml.',
+    )
+
+
+def _core_range(requires: list[str]) -> Check:
+    """Return the check of the version range on the core: it needs a lower and an upper end."""
+    ranges = [match[2].strip() for each in requires if (match := _REQUIREMENT.match(each)) and _is_core(match[1])]
+    found = ranges[0] if ranges else "no dependency on it"
+    exact = "==" in found or "~=" in found
+    bounded = bool(ranges) and (exact or ("<" in found and ">" in found))
+    return _check(
+        f"range of {CORE}",
+        bounded,
+        found or "any version",
+        "a release made for this ctxkit would be installed beside a later, incompatible one.",
+        f'depend on "{CORE}>=0.1,<1": the oldest version that it works with, and the next major one excluded.',
+    )
+
+
+def _is_core(name: str) -> bool:
+    return normalized(name) == CORE
+
+
+def _check(name: str, passed: bool | None, found: str, meaning: str, fix: str) -> Check:  # noqa: FBT001 - a verdict
+    if passed is None:
+        return Check(name, "not checked", "an earlier check failed", meaning, "repair that one first.")
+    return Check(name, "passed" if passed else "failed", found, meaning, fix)
