@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 COMMAND = [sys.executable, "-m", "ctxkit"]
-FILES = 4000
+FILES = 1500
 HEAVY = ("anthropic", "chromadb", "faiss", "hnswlib", "openai", "sentence_transformers", "tokenizers", "torch")
 
 
@@ -58,6 +58,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _hear_interrupts() -> None:
+    # A shell's background job starts with SIGINT ignored, and hands that on to everything it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stop_during_ingest(folder: Path, store: Path, how: signal.Signals) -> subprocess.CompletedProcess[str]:
     """Start ingesting a folder, wait until the store grows, and send the process a signal."""
     process = subprocess.Popen(
@@ -66,6 +71,7 @@ def stop_during_ingest(folder: Path, store: Path, how: signal.Signals) -> subpro
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - this process has one thread here
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
