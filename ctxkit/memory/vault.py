@@ -95,12 +95,11 @@ class Vault:
         with self.writing:
             return self.store.delete(ids, where=where)
 
-    def pending(self, where: Mapping[str, Any] | None = None) -> int:
+    def pending(self) -> int:
         """Return how many records wait for a vector; none does where there is no embedder."""
         if self.embedder is None:
             return 0
-        waiting: dict[str, Any] = {PENDING: True}
-        return self.store.count({"$and": [waiting, where]} if where else waiting)
+        return self.store.count({PENDING: True})
 
     def backfill(self) -> int:
         """Embed every record that waits for its vector, however long it takes; return how many were.
