@@ -20,6 +20,7 @@ from ctxkit.interfaces.values import InvalidValueError
 if TYPE_CHECKING:
     from ctxkit.interfaces.config import BackendConfig
     from ctxkit.interfaces.embedder import Embedder
+    from ctxkit.interfaces.harness import Harness
     from ctxkit.interfaces.llm import LLM, Completion, Message, Usage
     from ctxkit.interfaces.tokenizer import Tokenizer
     from ctxkit.interfaces.vector_store import CollectionSpec, StoreHealth, StoreStats, VectorStore
@@ -34,6 +35,7 @@ __all__ = [
     "Completion",
     "Embedder",
     "EmbedderCapabilities",
+    "Harness",
     "InvalidValueError",
     "Kind",
     "LLMCapabilities",
@@ -51,6 +53,7 @@ _HOME_OF = {
     "CollectionSpec": "vector_store",
     "Completion": "llm",
     "Embedder": "embedder",
+    "Harness": "harness",
     "LLM": "llm",
     "Message": "llm",
     "StoreHealth": "vector_store",

@@ -16,7 +16,8 @@ class BackendSpec(CheckedValue):
     """What one hook returns for one component.
 
     `factory` and `config` are `package.module:Name` strings, imported when the component is first made, so that
-    listing plugins imports no heavy library. The factory is a class; `config` names a BackendConfig.
+    listing plugins imports no heavy library. The factory is a class; `config` names a BackendConfig. `async_factory`
+    names an AsyncVectorStore for a backend with an asynchronous driver; `harness` a Harness for the conformance suite.
 
         BackendSpec(name="faiss", factory="ctxkit_faiss.store:FaissStore", config="ctxkit_faiss.config:FaissConfig",
                     capabilities=Capabilities(...), summary="FAISS Flat", requires=("faiss",),
@@ -33,6 +34,7 @@ class BackendSpec(CheckedValue):
     requires: tuple[str, ...] = ()
     install_hint: str = ""
     async_factory: str | None = None
+    harness: str | None = None
     spec_version: int = SPEC_VERSION
 
     rules: ClassVar[Mapping[str, Rule]] = {
@@ -44,6 +46,7 @@ class BackendSpec(CheckedValue):
         "requires": texts,
         "install_hint": text(empty=True),
         "async_factory": optional(text(_TARGET)),
+        "harness": optional(text(_TARGET)),
         "spec_version": number(),
     }
 

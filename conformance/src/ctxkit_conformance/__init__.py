@@ -1,22 +1,36 @@
-"""The checks that every vector store has to pass, as classes for an author's own pytest file.
+"""The checks that every component of ctxkit has to pass, as classes for an author's own pytest file.
 
 from ctxkit_conformance import VectorStoreContract
 
 class TestAcme(VectorStoreContract):
-    store_class = AcmeStore
-
-    def make_config(self, folder):
-        return AcmeConfig(path=folder)
+    component = "acme"
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
 import pytest
 
-_SUBJECTS = ("base", "collections", "filters", "lifecycle", "persistence", "records", "scans", "search", "text")
-# Before they are imported: a failed check then shows the values it compared.
-pytest.register_assert_rewrite(*(f"{__name__}.{subject}" for subject in _SUBJECTS))
+if TYPE_CHECKING:
+    from ctxkit_conformance.stores.contract import VectorStoreContract
 
-from ctxkit_conformance.contract import VectorStoreContract  # noqa: E402
+# Before they are imported: a failed check then shows the values it compared.
+pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in ("stores", "embedders", "tokenizers", "llms")))
 
 __all__ = ["VectorStoreContract"]
+
+_HOME_OF = {"VectorStoreContract": "stores.contract"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

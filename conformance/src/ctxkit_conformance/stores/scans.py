@@ -10,12 +10,17 @@ import pytest
 from ctxkit.errors import InvalidQueryError, UnsupportedError
 from ctxkit.interfaces import VectorStore
 from ctxkit.records import Record, RecordBatch
-from ctxkit_conformance.base import StoreChecks, fill, must_refuse
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import StoreChecks, fill, must_refuse
 
 
 class ScanChecks(StoreChecks):
     """Completeness, limits, order, writes meanwhile."""
 
+    tier = "T1"
+
+    @covers(clauses.SCAN)
     def test_scan_is_complete(self, store: VectorStore) -> None:
         """A failure means that an export lacks records or has them twice."""
         fill(store, [Record(f"r{i}", f"text {i}", [1, i, 0], {"even": i % 2 == 0}) for i in range(600)])
@@ -29,6 +34,7 @@ class ScanChecks(StoreChecks):
             place = int(record.id[1:])
             assert record == Record(f"r{place}", f"text {place}", [1, place, 0], {"even": place % 2 == 0})
 
+    @covers(clauses.ORDERED_SCAN)
     def test_scan_order(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that "the newest ten" are not the newest ten."""
         values: dict[str, object] = {
@@ -56,6 +62,7 @@ class ScanChecks(StoreChecks):
         assert [r.id for r in store.scan(order_by="unknown", limit=2)] == ["also", "big"]
 
     @pytest.mark.parametrize("kind", ["int", "float"])
+    @covers(clauses.ORDERED_SCAN)
     def test_scan_order_of_plain_numbers(self, store: VectorStore, bare: list[float] | None, kind: str) -> None:
         """A failure means that counters or times beyond 2**53, or negative ones, come in the wrong order."""
         numbers: list[float] = [-(2**63), -5, 0, 7, 2**63 - 1] if kind == "int" else [-1e300, -0.5, 0.0, 2.5, 1e300]
@@ -66,6 +73,7 @@ class ScanChecks(StoreChecks):
         assert [r.id for r in store.scan(order_by="v")] == list("01234")
         assert [r.id for r in store.scan(order_by="v", descending=True, limit=4)] == list("4321")
 
+    @covers(clauses.SCAN)
     def test_scan_under_concurrent_writes(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that a backup taken while the application runs misses records, or has them twice."""
         fill(store, [Record(f"r{i:04d}", "", bare, {"keep": True}) for i in range(1000)])
@@ -81,6 +89,7 @@ class ScanChecks(StoreChecks):
         assert max(Counter(seen).values()) == 1
         assert throughout <= set(seen)
 
+    @covers(clauses.SCAN, clauses.ORDERED_SCAN)
     def test_bad_scans_are_refused(self, store: VectorStore) -> None:
         """A failure means that a wrong limit or field name is taken for another one without a word."""
         fill(store, RecordBatch(["a", "b"], np.eye(3)[:2]))

@@ -11,7 +11,9 @@ import pytest
 from ctxkit.errors import InvalidFilterError, InvalidQueryError, InvalidRecordError
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, VectorStore
 from ctxkit.records import Metric, Record, RecordBatch
-from ctxkit_conformance.base import METRICS, StoreChecks, fill, found_by_words, ids_of
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import METRICS, StoreChecks, fill, found_by_words, ids_of
 
 # Values that other storage formats round, widen, shorten or retype.
 VALUES = {
@@ -34,6 +36,9 @@ TEXTS = ["", "\0", "a\0b", "line\n", "\U0001f469\u200d\U0001f680", "ß", "x" * 1
 class RecordChecks(StoreChecks):
     """Round trips, replacement, deletion, atomic batches, aliasing."""
 
+    tier = "T1"
+
+    @covers(clauses.GET, clauses.LAW_OF_K)
     def test_empty_store_answers(self, store: VectorStore) -> None:
         """A failure means that an application has to know whether anything was written before it may ask."""
         assert store.count() == 0
@@ -44,6 +49,7 @@ class RecordChecks(StoreChecks):
         assert store.delete(["a"]) == 0
         assert store.health().ok
 
+    @covers(clauses.IDS, clauses.TEXT, clauses.VECTORS, clauses.METADATA)
     def test_values_survive(self, store: VectorStore) -> None:
         """A failure means that ids, text, vectors or metadata come back changed, or 1, 1.0 and True become one."""
         records = [
@@ -62,6 +68,7 @@ class RecordChecks(StoreChecks):
         assert store.get(IDS[:2])[0] is None, "ids are compared without regard to case"
         assert store.get(IDS[:2])[1] is not None
 
+    @covers(clauses.GET)
     def test_get_is_aligned(self, store: VectorStore) -> None:
         """A failure means that a caller pairs an id with another id's record."""
         store.upsert([Record("a", "A", [1, 0, 0]), Record("b", "B", [0, 1, 0])])
@@ -69,12 +76,14 @@ class RecordChecks(StoreChecks):
         assert store.get([]) == []
         assert store.get(["a"])[0] == Record("a", "A")
 
+    @covers(clauses.GET)
     def test_get_many(self, store: VectorStore) -> None:
         """A failure means that reading more ids than one request of the backend takes loses or shuffles records."""
         ids = [f"r{i}" for i in range(1500)]
         fill(store, RecordBatch(ids, np.ones((1500, 3))))
         assert [r and r.id for r in store.get(ids[::-1])] == ids[::-1]
 
+    @covers(clauses.UPSERT)
     def test_upsert_replaces_the_whole_record(self, store: VectorStore) -> None:
         """A failure means that a corrected record keeps parts of the wrong one: text, vector or metadata."""
         store.upsert([Record("a", "ancient words", [1, 0, 0], {"k": 1, "old": True})])
@@ -89,6 +98,7 @@ class RecordChecks(StoreChecks):
         assert store.get(["a"], include_vectors=True) == [Record("a", "", [0, 0, 1])]
         assert store.count() == 1
 
+    @covers(clauses.OPTIONAL_VECTORS)
     def test_records_without_vectors(self, store: VectorStore) -> None:
         """A failure means that text whose embedding failed is lost, or accepted and then never found again.
 
@@ -137,6 +147,7 @@ class RecordChecks(StoreChecks):
             Record("a", "again", [1, 0, 0]),
         ],
     )
+    @covers(clauses.ATOMIC)
     def test_one_bad_record_writes_nothing(self, store: VectorStore, bad: Record) -> None:
         """A failure means that a refused batch is half written, or that a value is stored which cannot come back."""
         store.upsert([Record("old", "old", [1, 0, 0])])
@@ -145,6 +156,7 @@ class RecordChecks(StoreChecks):
         assert ids_of(store.scan()) == ["old"]
 
     @pytest.mark.parametrize("metric", METRICS)
+    @covers(clauses.VECTORS)
     def test_zero_vectors(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means scores of NaN under cosine, or vectors refused that the other metrics can compare."""
         if self.refuses_metric(config, declared, metric):
@@ -160,6 +172,7 @@ class RecordChecks(StoreChecks):
                 store.upsert(batch)
                 assert store.get(["b"], include_vectors=True) == [Record("b", "t", [0, 0, 0])]
 
+    @covers(clauses.CAPABILITIES, clauses.ATOMIC)
     def test_batch_limit(self, store: VectorStore) -> None:
         """A failure means that a large import breaks with an error that does not tell how to split it."""
         limit = store.capabilities.max_batch
@@ -175,6 +188,7 @@ class RecordChecks(StoreChecks):
         fill(store, batch)
         assert store.count() == size
 
+    @covers(clauses.ATOMIC)
     def test_empty_batches_do_nothing(self, store: VectorStore) -> None:
         """A failure means that every caller has to guard against lists that happen to be empty."""
         store.upsert([Record("a", "", [1, 0, 0])])
@@ -185,6 +199,7 @@ class RecordChecks(StoreChecks):
         assert store.query([], 2) == []
         assert ids_of(store.scan()) == ["a"]
 
+    @covers(clauses.NO_ALIASING)
     def test_input_is_never_changed_nor_shared(self, store: VectorStore) -> None:
         """A failure means that an application changes stored data, or sees its own change, by touching a variable."""
         vectors = np.eye(3, dtype=np.float32)
@@ -207,6 +222,7 @@ class RecordChecks(StoreChecks):
             record.metadata["l"].append(1)
         assert store.get(["a"], include_vectors=True) == [Record("a", "x", [1.0, 0.0, 0.0], {"l": [1]})]
 
+    @covers(clauses.DELETE)
     def test_delete_by_ids_by_filter_and_by_both(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that too much is deleted, or that the count of what is gone is wrong."""
         parts = ["first", "low", "low", "mid", "mid", "x", "mid", "mid", "last", "last"]
@@ -222,6 +238,7 @@ class RecordChecks(StoreChecks):
         store.upsert([Record("r3", "again", bare)])
         assert [r and r.text for r in store.get(["r3"])] == ["again"]
 
+    @covers(clauses.DELETE, clauses.MALFORMED_FILTERS)
     def test_bad_reads_and_deletes_are_refused(self, store: VectorStore) -> None:
         """A failure means that a slip - one id for a list, an empty filter - reads nonsense or deletes everything."""
         store.upsert([Record("a", "", [1, 0, 0])])
@@ -239,12 +256,13 @@ class RecordChecks(StoreChecks):
             store.delete(["a"], where={})
         assert store.count() == 1
 
+    @covers(clauses.METADATA)
     def test_declared_fields(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that a field declared as a number fills with text, and filters miss those records."""
         spec = CollectionSpec(
             name="typed", dimension=3, metric=metric, fields={"n": "int", "x": "number", "s": "str", "f": "float"}
         )
-        with self.store_class.open(spec, config) as store:
+        with self.open_spec(spec, config) as store:
             store.upsert([Record("a", "", [1, 0, 0], {"n": 1, "x": 1.5, "s": "s", "f": 0.5, "free": True})])
             for bad in ({"n": 1.0}, {"n": True}, {"x": "1"}, {"s": 1}, {"f": 1}, {"s": ["s"]}):
                 with pytest.raises(InvalidRecordError):
@@ -252,6 +270,7 @@ class RecordChecks(StoreChecks):
             assert store.count({"n": 1, "x": 1.5}) == 1
             assert store.count() == 1
 
+    @covers(clauses.UPSERT, clauses.LAW_OF_K)
     def test_a_long_life(self, store: VectorStore) -> None:
         """A failure means that replacing the same records over and over piles up old versions that are found."""
         ids = [str(i) for i in range(400)]

@@ -11,7 +11,9 @@ from ctxkit.errors import InvalidFilterError, UnsupportedError
 from ctxkit.filters import F, matches, parse
 from ctxkit.interfaces import VectorStore
 from ctxkit.records import Record
-from ctxkit_conformance.base import StoreChecks, fill, found_by_words, ids_of, refuses_filter, undeclared
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import StoreChecks, fill, found_by_words, ids_of, refuses_filter, undeclared
 
 # Equal numbers of two types, equal letters of two kinds, limits, lists, and records that lack the field.
 RECORDS: dict[str, dict[str, Any]] = {
@@ -104,7 +106,10 @@ MALFORMED: list[Any] = [
 class FilterChecks(StoreChecks):
     """Operators, types, complements, malformed filters, filters that follow writes."""
 
+    tier = "T4"
+
     @pytest.mark.parametrize("where", FILTERS, ids=repr)
+    @covers(clauses.FILTERS)
     def test_filters_mean_what_the_reference_says(self, store: VectorStore, where: dict[str, Any]) -> None:
         """A failure means that a filter shows records which it should hide, or hides those it should show."""
         store.upsert([Record(name, "word", [1, 0, 0], metadata) for name, metadata in RECORDS.items()])
@@ -121,6 +126,7 @@ class FilterChecks(StoreChecks):
         assert store.delete(where=where) == len(expected)
         assert ids_of(store.scan()) == sorted(set(RECORDS).difference(expected))
 
+    @covers(clauses.COMPLEMENTS)
     def test_missing_field_matches_negations(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that "not archived" hides the records that nobody ever marked."""
         store.upsert(
@@ -141,6 +147,7 @@ class FilterChecks(StoreChecks):
         assert ids_of(store.scan({})) == ["a", "b", "c"]
         assert len(store.query([1, 0, 0], 9, where={})[0]) == (0 if bare is None else 3)
 
+    @covers(clauses.FILTERS)
     def test_builder_is_accepted(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that a filter written as `F("x") == 1` works on other backends only."""
         store.upsert([Record("a", "", bare, {"x": 1}), Record("b", "", bare, {"x": 2})])
@@ -149,6 +156,7 @@ class FilterChecks(StoreChecks):
         assert store.delete(where=F("x") == 1) == 1
 
     @pytest.mark.parametrize("where", MALFORMED, ids=repr)
+    @covers(clauses.MALFORMED_FILTERS)
     def test_malformed_filters_are_refused(self, store: VectorStore, where: Any) -> None:
         """A failure means that a mistyped operator matches everything or nothing, and a delete follows it."""
         store.upsert([Record("a", "word", [1, 0, 0], {"x": 1})])
@@ -167,6 +175,7 @@ class FilterChecks(StoreChecks):
                 call()
         assert store.count() == 1
 
+    @covers(clauses.FILTERS, clauses.READ_WRITES)
     def test_filters_follow_writes(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that a filter answers from before the last write."""
         assert store.count({"n": 1}) == 0
@@ -183,6 +192,7 @@ class FilterChecks(StoreChecks):
         assert (store.count({"n": 0}), store.count({"n": 1})) == (9, 11)
         assert found_by_words(store, "word0") in ([], ["r0"])
 
+    @covers(clauses.FIELD_NAMES)
     def test_many_fields(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that filters work for the first fields only, or forget one after many others."""
         fill(store, [Record("a", "", bare, {f"f{i}": i for i in range(100)}), Record("b", "", bare)])

@@ -10,37 +10,70 @@ import pytest
 
 from ctxkit.errors import UnsupportedError
 from ctxkit.filters import Where, check_operators
-from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, VectorStore
+from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harness, VectorStore
+from ctxkit.plugins import PluginRegistry
 from ctxkit.records import Hits, Metric, Record, RecordBatch
+from ctxkit_conformance.component import ComponentChecks
+from ctxkit_conformance.harness import AuthorsHarness, harness_for
+from ctxkit_conformance.subject import Subject, find_subject
 
 METRICS: list[Metric] = ["cosine", "dot", "l2"]
 DIMENSION = 3
+_HARNESSES = pytest.StashKey[dict[type, Harness]]()
 
 
-class StoreChecks:
-    """Base of every group of checks.
+class StoreChecks(ComponentChecks):
+    """Base of every group of checks of a vector store.
 
-    `store_class` is the class under test. `capabilities` is needed only when its configuration does not answer
-    `capabilities()`: then it is what the backend's BackendSpec says. The tolerances of scores are the contract's; a
-    store that is more exact can set its own.
+    Say what is under test in one of two ways: `component`, the name under which an installed plugin announces the
+    store; or `store_class` together with `make_config`. `capabilities` is needed only for a class whose configuration
+    does not answer `capabilities()`: then it is what the backend's BackendSpec says. The tolerances of scores are the
+    contract's; a store that is more exact can set its own.
     """
 
+    component: ClassVar[str] = ""
+    subject: ClassVar[Subject | None] = None
     store_class: ClassVar[type[VectorStore]]
     capabilities: ClassVar[Capabilities | None] = None
     relative_tolerance: ClassVar[float] = 1e-4
     absolute_tolerance: ClassVar[float] = 1e-6
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "component" in vars(cls):
+            cls.subject = find_subject(PluginRegistry.discover(), f"vector_store:{cls.component}")
+        if "subject" in vars(cls) and cls.subject is not None:
+            cls.store_class = cls.subject.factory
+            declared = cls.subject.capabilities()
+            cls.capabilities = declared if isinstance(declared, Capabilities) else None
 
     def make_config(self, folder: Path) -> BackendConfig:
         """Return a configuration whose collections live in `folder`, which does not exist yet, and nowhere else.
 
         A backend that keeps nothing in folders derives a namespace of its own from the path.
         """
-        raise NotImplementedError(f"{type(self).__name__} has to define make_config(self, folder).")
+        raise NotImplementedError(f"{type(self).__name__} has to set `component`, or define make_config(self, folder).")
 
     @pytest.fixture
-    def config(self, tmp_path: Path) -> BackendConfig:
+    def harness(self, request: pytest.FixtureRequest) -> Harness:
+        """What may be done to the store beyond its interface; one for all checks of a class, closed at the end."""
+        made = request.config.stash.setdefault(_HARNESSES, {})
+        if type(self) not in made:
+            made[type(self)] = self._make_harness()
+            request.config.add_cleanup(made[type(self)].close)
+        return made[type(self)]
+
+    def _make_harness(self) -> Harness:
+        if self.subject is None:
+            return AuthorsHarness(self.make_config)
+        own, options = self.subject.harness_class(), self.subject.all_options()
+        config_class = self.subject.config_class
+        return harness_for(config_class, options) if own is None else own(config_class, options)
+
+    @pytest.fixture
+    def config(self, harness: Harness, tmp_path: Path) -> BackendConfig:
         """A configuration for one check, in a folder with a space and a letter beyond ASCII in its name."""
-        return self.make_config(tmp_path / "päth with space")
+        return harness.fresh(tmp_path / "päth with space")
 
     @pytest.fixture
     def declared(self, config: BackendConfig) -> Capabilities:
@@ -73,7 +106,15 @@ class StoreChecks:
         self, config: BackendConfig, metric: Metric, dimension: int = DIMENSION, name: str = "c", **more: Any
     ) -> VectorStore:
         """Open a collection; `more` are further parts of its CollectionSpec."""
-        return self.store_class.open(CollectionSpec(name=name, dimension=dimension, metric=metric, **more), config)
+        return self.open_spec(CollectionSpec(name=name, dimension=dimension, metric=metric, **more), config)
+
+    def open_spec(self, spec: CollectionSpec, config: BackendConfig) -> VectorStore:
+        """Open a collection through the face under test, and let the journal watch it."""
+        options = "".join(f", {key}={value!r}" for key, value in spec.model_dump(exclude_defaults=True).items())
+        self._journal.note(f"store = {self.store_class.__name__}.open(CollectionSpec({options.lstrip(', ')}), config)")
+        opened = self.store_class.open(spec, config)
+        self._journal.watch(opened, "store")
+        return opened
 
     def refuses_metric(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> bool:
         """Whether the metric is not declared; then opening a collection with it must raise UnsupportedError."""

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ctxkit.errors import CollectionNotFoundError, ConfigError
-from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec
+from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harness
 from ctxkit.records import Metric, Record
-from ctxkit_conformance.base import StoreChecks, must_refuse
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import StoreChecks, must_refuse
 
 NAMES = ["a", "A", "é", "e\u0301", "../x", "a/b", "日本", ".", "con", "x" * 512, "\U0001f600" * 512, " ", "a\0b"]
 
@@ -17,6 +19,9 @@ NAMES = ["a", "A", "é", "e\u0301", "../x", "a/b", "日本", ".", "con", "x" * 5
 class CollectionChecks(StoreChecks):
     """Names of any kind, isolation, the catalogue, configurations that do not fit."""
 
+    tier = "T1"
+
+    @covers(clauses.COLLECTIONS)
     def test_collections_are_apart(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that two customers whose names differ by case or accent share one collection."""
         stores = [self.open(config, metric, 2, name) for name in NAMES]
@@ -27,13 +32,14 @@ class CollectionChecks(StoreChecks):
         for store in stores:
             store.close()
 
+    @covers(clauses.COLLECTIONS)
     def test_listed_and_described(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that a collection cannot be found again, or is not what its description says.
 
         A store that is not `persistent` may leave its collections out of the list, but then all of them.
         """
         spec = CollectionSpec(name="é", dimension=2, metric=metric, fingerprint="model", fields={"n": "int"})
-        stores = [self.store_class.open(spec, config), *(self.open(config, metric, 2, name) for name in ("b", "A"))]
+        stores = [self.open_spec(spec, config), *(self.open(config, metric, 2, name) for name in ("b", "A"))]
         listed = self.store_class.list_collections(config)
         assert listed == ["A", "b", "é"] or (listed == [] and not declared.persistent)
         if listed:
@@ -45,6 +51,7 @@ class CollectionChecks(StoreChecks):
         for store in stores:
             store.close()
 
+    @covers(clauses.COLLECTIONS)
     def test_dropped(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that dropped data is still read, or that dropping one collection takes another along."""
         old, other = self.open(config, metric), self.open(config, metric, name="C")
@@ -67,6 +74,7 @@ class CollectionChecks(StoreChecks):
         for store in (old, other):
             store.close()
 
+    @covers(clauses.COLLECTIONS)
     def test_unknown_collection(self, config: BackendConfig) -> None:
         """A failure means that a mistyped name makes an empty collection, or seems to have been dropped."""
         for call in (self.store_class.describe_collection, self.store_class.drop_collection):
@@ -74,13 +82,17 @@ class CollectionChecks(StoreChecks):
                 call(config, "nobody")
         assert self.store_class.list_collections(config) == []
 
-    def test_another_folder_is_another_place(self, config: BackendConfig, metric: Metric, tmp_path: Path) -> None:
+    @covers(clauses.COLLECTIONS)
+    def test_another_folder_is_another_place(
+        self, harness: Harness, config: BackendConfig, metric: Metric, tmp_path: Path
+    ) -> None:
         """A failure means that two applications with their own folders read each other's records."""
-        with self.open(config, metric) as here, self.open(self.make_config(tmp_path / "other"), metric) as there:
+        with self.open(config, metric) as here, self.open(harness.fresh(tmp_path / "other"), metric) as there:
             here.upsert([Record("a", "", [1, 0, 0])])
             assert there.count() == 0
             assert there.get(["a"]) == [None]
 
+    @covers(clauses.ERRORS, clauses.CAPABILITIES)
     def test_foreign_configuration_and_options_are_refused(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that another backend's configuration, or a mistyped option, changes nothing unnoticed."""
         with pytest.raises(ConfigError):
@@ -88,6 +100,7 @@ class CollectionChecks(StoreChecks):
         with pytest.raises(ConfigError):
             self.open(config, metric, index_options={"no_such_option": 16})
 
+    @covers(clauses.CAPABILITIES)
     def test_least_dimension(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that vectors of a length which the backend cannot hold are found out at the first write."""
         least = declared.min_dimension

@@ -10,13 +10,18 @@ import pytest
 from ctxkit.errors import InvalidQueryError
 from ctxkit.interfaces import BackendConfig, Capabilities, VectorStore
 from ctxkit.records import Hits, Metric, Record, RecordBatch
-from ctxkit_conformance.base import METRICS, StoreChecks, check_nearest, check_order, fill
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import METRICS, StoreChecks, check_nearest, check_order, fill
 
 
 class SearchChecks(StoreChecks):
     """Geometry by hand, ties, filters inside the search, batches, limits, refusals."""
 
+    tier = "T2"
+
     @pytest.mark.parametrize("kind", ["float64", "int", "strided", "readonly", "fortran", "list"])
+    @covers(clauses.VECTORS)
     def test_any_array_is_accepted(self, store: VectorStore, kind: str) -> None:
         """A failure means that an embedder's output has to be converted before it is stored or asked for."""
         base = np.array([[3, 0, 0], [0, 5, 0], [2, 2, 2]], dtype=np.float64)
@@ -44,6 +49,7 @@ class SearchChecks(StoreChecks):
             ("l2", {"a": 1 / 6, "b": 1 / (1 + math.sqrt(20)), "c": 1 / 11, "d": 1 / (1 + math.sqrt(26))}),
         ],
     )
+    @covers(clauses.SCORES)
     def test_scores_by_hand(
         self, config: BackendConfig, declared: Capabilities, metric: Metric, expected: dict[str, float]
     ) -> None:
@@ -61,6 +67,7 @@ class SearchChecks(StoreChecks):
             assert distances["a"] == {"cosine": self.near(0.0), "dot": None, "l2": self.near(5.0)}[metric]
 
     @pytest.mark.parametrize("metric", METRICS)
+    @covers(clauses.SCORES)
     def test_extreme_magnitudes_score_right(
         self, config: BackendConfig, declared: Capabilities, metric: Metric
     ) -> None:
@@ -83,6 +90,7 @@ class SearchChecks(StoreChecks):
                 check_order(hits)
 
     @pytest.mark.parametrize("metric", METRICS)
+    @covers(clauses.SCORES, clauses.NEAREST)
     def test_scores_against_brute_force(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that the nearest records are not those returned, or that their scores are wrong."""
         if self.refuses_metric(config, declared, metric):
@@ -96,6 +104,7 @@ class SearchChecks(StoreChecks):
                 check_nearest(store, hits, sorted(scores, key=lambda name: -scores[name])[:10])
                 assert [scores[hit.id] for hit in hits] == self.near(list(hits.scores))
 
+    @covers(clauses.LAW_OF_K)
     def test_law_of_k(self, store: VectorStore) -> None:
         """A failure means that a prompt is built from fewer records than there are: the strict filters starve."""
         rng = np.random.default_rng(1)
@@ -112,6 +121,7 @@ class SearchChecks(StoreChecks):
         assert len(store.query(query, 2, where={"b": 8})[0]) == 0
         assert not any(hits.truncated for hits in store.query(rng.normal(size=(3, 3)), 7))
 
+    @covers(clauses.LAW_OF_K)
     def test_filter_that_excludes_the_near(self, store: VectorStore) -> None:
         """A failure means that the filter is applied after the search: what a user may see is not found."""
         fill(store, RecordBatch([f"near{i}" for i in range(500)], np.tile([1, 0, 0.001], (500, 1))))
@@ -119,6 +129,7 @@ class SearchChecks(StoreChecks):
         assert store.query([1, 0, 0], 3, where={"keep": True})[0].ids == ["far"]
 
     @pytest.mark.parametrize("metric", METRICS)
+    @covers(clauses.ORDER)
     def test_ties_across_the_boundary(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that the same question gives other records on another day or another backend."""
         if self.refuses_metric(config, declared, metric):
@@ -134,6 +145,7 @@ class SearchChecks(StoreChecks):
             store.upsert([Record("\U00010000", "", [-1, 0, 0]), Record("\uffff", "", [-1, 0, 0])])
             check_nearest(store, store.query([-1, 0, 0], 2)[0], ["\uffff", "\U00010000"])
 
+    @covers(clauses.SCORES)
     def test_close_together_far_from_the_origin(self, config: BackendConfig, declared: Capabilities) -> None:
         """A failure means that l2 distances are taken as differences of large squares, which float32 cannot hold."""
         if self.refuses_metric(config, declared, "l2"):
@@ -148,6 +160,7 @@ class SearchChecks(StoreChecks):
             check_nearest(store, hits, [f"{i:03d}" for i in range(10)])
             assert list(hits.scores) == self.near([1 / (1 + float(steps[int(hit.id)])) for hit in hits])
 
+    @covers(clauses.BATCHES)
     def test_batch_equals_one_by_one_and_prefixes_agree(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that an answer depends on the other questions of a batch, or on how many hits are wanted."""
         rng = np.random.default_rng(4)
@@ -164,6 +177,7 @@ class SearchChecks(StoreChecks):
                     assert list(alone.scores[:7]) == self.near(list(hits.scores)) or not store.capabilities.exact
 
     @pytest.mark.parametrize("metric", METRICS)
+    @covers(clauses.MIN_SCORE)
     def test_min_score_is_inclusive(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that a threshold drops a hit that reaches it, or keeps one that does not."""
         if self.refuses_metric(config, declared, metric):
@@ -194,6 +208,7 @@ class SearchChecks(StoreChecks):
             ([1, 0, 0], 1, {"min_score": "high"}),
         ],
     )
+    @covers(clauses.QUERIES)
     def test_bad_queries_are_refused(
         self, store: VectorStore, vectors: object, k: int, options: dict[str, object]
     ) -> None:
@@ -204,6 +219,7 @@ class SearchChecks(StoreChecks):
             store.upsert([Record("a", "", [1, 0, 0])])
 
     @pytest.mark.parametrize("metric", METRICS)
+    @covers(clauses.QUERIES, clauses.SCORES)
     def test_zero_queries(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means scores of NaN for the embedding of an empty question."""
         if self.refuses_metric(config, declared, metric):
@@ -218,6 +234,7 @@ class SearchChecks(StoreChecks):
                     assert list(store.query([0, 0, 0], 1)[0].scores) == self.near(expected)
                 store.upsert([Record("a", "", [1, 0, 0])])
 
+    @covers(clauses.NO_ALIASING, clauses.SCORES)
     def test_results_are_hits(self, store: VectorStore) -> None:
         """A failure means that a hit lacks the text, the metadata or the metric that a caller reads from it."""
         store.upsert([Record("a", "text", [1, 0, 0], {"k": 1})])

@@ -7,12 +7,17 @@ import pytest
 from ctxkit.errors import InvalidQueryError
 from ctxkit.interfaces import VectorStore
 from ctxkit.records import Hits, Record
-from ctxkit_conformance.base import StoreChecks, check_order, fill, must_refuse
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import StoreChecks, check_order, fill, must_refuse
 
 
 class TextChecks(StoreChecks):
     """Whole words, limits, filters. How words are stemmed or cut is the backend's own business."""
 
+    tier = "T2"
+
+    @covers(clauses.TEXT_SEARCH)
     def test_text_query(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that a search by words misses records that hold the word, or finds others."""
         texts = {
@@ -48,6 +53,7 @@ class TextChecks(StoreChecks):
             check_order(hits)
             assert store.text_query("sentence", 1).ids == ["a"]
 
+    @covers(clauses.TEXT_SEARCH, clauses.READ_WRITES)
     def test_text_follows_writes(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that a search by words finds what was replaced or deleted, or misses what is new."""
         if store.capabilities.text_search is None:
@@ -61,6 +67,7 @@ class TextChecks(StoreChecks):
         store.delete(["b"])
         assert store.text_query("walnut", 5).ids == []
 
+    @covers(clauses.TEXT_SEARCH)
     def test_text_query_filters_inside(self, store: VectorStore, bare: list[float] | None) -> None:
         """A failure means that a strict filter starves the search by words, because it is applied afterwards."""
         fill(store, [Record(f"r{i:03d}", "common word", bare, {"late": i >= 650}) for i in range(700)])
@@ -78,6 +85,7 @@ class TextChecks(StoreChecks):
         assert sorted(store.text_query("word", 9).ids) == [f"r{i}" for i in range(695, 700)]
         assert store.health().ok
 
+    @covers(clauses.TEXT_SEARCH, clauses.QUERIES)
     def test_bad_text_queries_are_refused(self, store: VectorStore) -> None:
         """A failure means that a search for something that is no text, or for no hits, gets an answer."""
         if store.capabilities.text_search is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ctxkit_conformance.collections import CollectionChecks
-from ctxkit_conformance.filters import FilterChecks
-from ctxkit_conformance.lifecycle import LifecycleChecks
-from ctxkit_conformance.persistence import PersistenceChecks
-from ctxkit_conformance.records import RecordChecks
-from ctxkit_conformance.scans import ScanChecks
-from ctxkit_conformance.search import SearchChecks
-from ctxkit_conformance.text import TextChecks
+from ctxkit_conformance.stores.collections import CollectionChecks
+from ctxkit_conformance.stores.filters import FilterChecks
+from ctxkit_conformance.stores.lifecycle import LifecycleChecks
+from ctxkit_conformance.stores.persistence import PersistenceChecks
+from ctxkit_conformance.stores.records import RecordChecks
+from ctxkit_conformance.stores.scans import ScanChecks
+from ctxkit_conformance.stores.search import SearchChecks
+from ctxkit_conformance.stores.text import TextChecks
 
 
 class VectorStoreContract(

@@ -10,12 +10,17 @@ import pytest
 from ctxkit.errors import StoreClosedError, StoreError
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, VectorStore
 from ctxkit.records import Metric, Record, RecordBatch
-from ctxkit_conformance.base import StoreChecks, fill, found_by_words
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import StoreChecks, fill, found_by_words
 
 
 class LifecycleChecks(StoreChecks):
     """Capabilities, stats, flush, optimize, close."""
 
+    tier = "T1"
+
+    @covers(clauses.CAPABILITIES)
     def test_capabilities(self, store: VectorStore, declared: Capabilities, metric: Metric) -> None:
         """A failure means that what was promised before the store was made is not what it promises now."""
         assert store.capabilities == declared
@@ -24,6 +29,7 @@ class LifecycleChecks(StoreChecks):
             store.capabilities.exact = not declared.exact  # type: ignore[misc]
         assert store.spec == CollectionSpec(name="c", dimension=3, metric=metric)
 
+    @covers(clauses.HOUSEKEEPING)
     def test_housekeeping_changes_nothing(self, store: VectorStore) -> None:
         """A failure means that tidying up loses or changes records, or that the figures shown are wrong."""
         rng = np.random.default_rng(5)
@@ -43,6 +49,7 @@ class LifecycleChecks(StoreChecks):
         assert (stats.rows, stats.vectors) == (1501 if store.capabilities.optional_vectors else 1500, 1500)
         assert store.health().ok
 
+    @covers(clauses.CLOSING)
     def test_closed_store(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that a closed handle answers from nowhere, or crashes the process."""
         store = self.open(config, metric)
@@ -68,6 +75,7 @@ class LifecycleChecks(StoreChecks):
             with pytest.raises(StoreClosedError):
                 call()
 
+    @covers(clauses.ERRORS)
     def test_errors_name_backend_and_collection(self, store: VectorStore) -> None:
         """A failure means that an error in a log does not tell which store it came from, nor what to do."""
         store.close()
@@ -76,6 +84,7 @@ class LifecycleChecks(StoreChecks):
         assert (caught.value.backend, caught.value.collection) == (self.store_class.backend, "c")
         assert "Fix:" in str(caught.value)
 
+    @covers(clauses.CLOSING)
     def test_leaving_the_context_closes(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that `with` leaves files, sockets or threads behind."""
         with self.open(config, metric) as store:

@@ -15,9 +15,11 @@ from ctxkit.errors import (
     InvalidRecordError,
     MetricMismatchError,
 )
-from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, VectorStore
+from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harness, VectorStore
 from ctxkit.records import Metric, Record
-from ctxkit_conformance.base import METRICS, StoreChecks, check_order, fill, found_by_words
+from ctxkit_conformance.marks import covers
+from ctxkit_conformance.stores import clauses
+from ctxkit_conformance.stores.base import METRICS, StoreChecks, check_order, fill, found_by_words
 
 Records = dict[str, Record]
 
@@ -29,6 +31,9 @@ class PersistenceChecks(StoreChecks):
     keep a part, or give a collection of one description to an opener who asked for another.
     """
 
+    tier = "T5"
+
+    @covers(clauses.PERSISTENCE)
     def test_close_and_reopen(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that acknowledged data is gone, changed or doubled after a restart."""
         records = self._filled(config, metric)
@@ -43,10 +48,11 @@ class PersistenceChecks(StoreChecks):
         with self.open(config, metric) as store:
             assert [r and r.id for r in store.get(["later", "r7", "r8"])] == ["later", None, "r8"]
 
+    @covers(clauses.MISMATCH)
     def test_reopen_mismatches(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that a wrong setting silently empties a collection, or mixes two models' vectors."""
         spec = CollectionSpec(name="c", dimension=3, metric=metric, fingerprint="model-a", fields={"i": "int"})
-        with self.store_class.open(spec, config) as store:
+        with self.open_spec(spec, config) as store:
             store.upsert([Record("a", "", np.ones(3), {"i": 1, "f": 1.5})])
         if not self._kept(config, declared, metric):
             return
@@ -59,13 +65,14 @@ class PersistenceChecks(StoreChecks):
         cases += [(MetricMismatchError, {"metric": other}) for other in METRICS if other in declared.metrics - {metric}]
         for error, change in cases:
             with pytest.raises(error) as caught:
-                self.store_class.open(spec.model_copy(update=change), config)
+                self.open_spec(spec.model_copy(update=change), config)
             assert "Fix:" in str(caught.value)
         assert self.store_class.describe_collection(config, "c") == spec
         with self.open(config, metric) as store:
             assert store.spec == spec
             assert store.get(["a"], include_vectors=True) == [Record("a", "", np.ones(3), {"i": 1, "f": 1.5})]
 
+    @covers(clauses.MISMATCH)
     def test_fields_can_be_added(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
         """A failure means that a field declared later is not checked, or that its older records are not found."""
         with self.open(config, metric) as store:
@@ -79,17 +86,17 @@ class PersistenceChecks(StoreChecks):
                     store.upsert([Record("b", "", [1, 0, 0], {"n": "text"})])
         assert self.store_class.describe_collection(config, "c").fields == {"n": "int"}
 
-    def test_moved_folder(self, tmp_path: Path, declared: Capabilities, metric: Metric) -> None:
+    @covers(clauses.PERSISTENCE)
+    def test_moved_folder(self, harness: Harness, tmp_path: Path, declared: Capabilities, metric: Metric) -> None:
         """A failure means that a restored backup, or a renamed folder, does not open or opens empty.
 
         A backend that made no folder keeps its data elsewhere; then a fresh folder must stay a fresh place.
         """
         before, after = tmp_path / "before", tmp_path / "after"
-        records = self._filled(self.make_config(before), metric)
+        config = harness.fresh(before)
+        records = self._filled(config, metric)
         moved = before.is_dir() and declared.persistent
-        if moved:
-            before.rename(after)
-        with self.open(self.make_config(after), metric) as store:
+        with self.open(harness.moved(config, after) if moved else harness.fresh(after), metric) as store:
             if moved:
                 _check_all(store, records)
             else:

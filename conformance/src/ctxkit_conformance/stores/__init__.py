@@ -1,0 +1,1 @@
+"""The checks of a vector store, a module per subject."""
