@@ -22,6 +22,7 @@ def ctxkit_vector_stores() -> list[BackendSpec]:
                 ordered_scan=True,
             ),
             summary="exact search with numpy, in memory or durable",
+            harness="ctxkit.local.harness:LocalHarness",
         )
     ]
 

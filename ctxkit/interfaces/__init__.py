@@ -20,7 +20,7 @@ from ctxkit.interfaces.values import InvalidValueError
 if TYPE_CHECKING:
     from ctxkit.interfaces.config import BackendConfig
     from ctxkit.interfaces.embedder import Embedder
-    from ctxkit.interfaces.harness import Harness
+    from ctxkit.interfaces.harness import DirectoryHarness, Harness
     from ctxkit.interfaces.llm import LLM, Completion, Message, Usage
     from ctxkit.interfaces.tokenizer import Tokenizer
     from ctxkit.interfaces.vector_store import CollectionSpec, StoreHealth, StoreStats, VectorStore
@@ -33,6 +33,7 @@ __all__ = [
     "Capabilities",
     "CollectionSpec",
     "Completion",
+    "DirectoryHarness",
     "Embedder",
     "EmbedderCapabilities",
     "Harness",
@@ -52,6 +53,7 @@ _HOME_OF = {
     "BackendConfig": "config",
     "CollectionSpec": "vector_store",
     "Completion": "llm",
+    "DirectoryHarness": "harness",
     "Embedder": "embedder",
     "Harness": "harness",
     "LLM": "llm",

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from ctxkit.errors import ConfigError
+
 if TYPE_CHECKING:
     from ctxkit.interfaces.config import BackendConfig
     from ctxkit.records import Record
@@ -34,7 +36,7 @@ class Harness:
 
         `folder` does not exist. A server's harness derives a database or a prefix of its own from it.
         """
-        return self.config_class.model_validate({**self.options, "path": folder})
+        raise NotImplementedError(f"{type(self).__name__} does not define fresh()")
 
     def files(self, config: BackendConfig) -> Sequence[Path]:
         """Return the files that hold what is stored, while no handle is open."""
@@ -55,6 +57,10 @@ class Harness:
         """
         self._lacking("kill")
 
+    def newer_format(self, config: BackendConfig, collection: str) -> None:
+        """Change what is stored so that a later version of the backend seems to have written it; no handle is open."""
+        self._lacking("newer_format", config, collection)
+
     def full_disk(self, config: BackendConfig) -> AbstractContextManager[None]:
         """Leave no room for another write inside the `with`, where the store is open."""
         self._lacking("full_disk", config)
@@ -64,3 +70,31 @@ class Harness:
 
     def _lacking(self, name: str, *_arguments: object) -> NoReturn:
         raise NotImplementedError(f"the harness {type(self).__name__} does not offer {name}()")
+
+
+class DirectoryHarness(Harness):
+    """For a backend that keeps all its data below the directory `path` of its configuration."""
+
+    def fresh(self, folder: Path) -> BackendConfig:
+        """Return a configuration with this directory; with the option path=None, one without any."""
+        if self.options.get("path", folder) not in {None, folder}:
+            raise ConfigError(
+                f"the option path is {self.options['path']!r}, but each check needs a directory of its own.",
+                fix="leave it out; path=null examines a store without a directory.",
+            )
+        return self.config_class.model_validate({"path": folder, **self.options})
+
+    def files(self, config: BackendConfig) -> Sequence[Path]:
+        """Return every file below the directory, sorted."""
+        return sorted(path for path in self._folder(config).rglob("*") if path.is_file())
+
+    def moved(self, config: BackendConfig, folder: Path) -> BackendConfig:
+        """Rename the directory."""
+        self._folder(config).rename(folder)
+        return config.model_copy(update={"path": folder})
+
+    def _folder(self, config: BackendConfig) -> Path:
+        folder = getattr(config, "path", None)
+        if folder is None:
+            raise NotImplementedError(f"this {type(config).__name__} has no directory")
+        return Path(folder)

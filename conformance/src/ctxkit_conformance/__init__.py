@@ -11,17 +11,30 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
+    from ctxkit_conformance.embedders.contract import EmbedderContract
+    from ctxkit_conformance.llms.contract import LLMContract
+    from ctxkit_conformance.marks import covers, not_applicable
     from ctxkit_conformance.stores.contract import VectorStoreContract
+    from ctxkit_conformance.tokenizers.contract import TokenizerContract
 
-# Before they are imported: a failed check then shows the values it compared.
-pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in ("stores", "embedders", "tokenizers", "llms")))
+__all__ = [
+    "EmbedderContract",
+    "LLMContract",
+    "TokenizerContract",
+    "VectorStoreContract",
+    "covers",
+    "not_applicable",
+]
 
-__all__ = ["VectorStoreContract"]
-
-_HOME_OF = {"VectorStoreContract": "stores.contract"}
+_HOME_OF = {
+    "EmbedderContract": "embedders.contract",
+    "LLMContract": "llms.contract",
+    "TokenizerContract": "tokenizers.contract",
+    "VectorStoreContract": "stores.contract",
+    "covers": "marks",
+    "not_applicable": "marks",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,25 +1,12 @@
-"""The harnesses that the suite brings: for data in a directory, and for a store that is only opened."""
+"""The harnesses that the suite brings: for an author's test file, and for a store without a directory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ctxkit.interfaces import BackendConfig, Harness
-
-
-class DirectoryHarness(Harness):
-    """For a backend that keeps all its data below the directory `path` of its configuration."""
-
-    def files(self, config: BackendConfig) -> Sequence[Path]:
-        """Return every file below the directory, sorted."""
-        return sorted(path for path in _folder(config).rglob("*") if path.is_file())
-
-    def moved(self, config: BackendConfig, folder: Path) -> BackendConfig:
-        """Rename the directory."""
-        _folder(config).rename(folder)
-        return config.model_copy(update={"path": folder})
+from ctxkit.interfaces import BackendConfig, DirectoryHarness, Harness
 
 
 class PlainHarness(Harness):
@@ -43,7 +30,7 @@ class AuthorsHarness(DirectoryHarness):
 
     def moved(self, config: BackendConfig, folder: Path) -> BackendConfig:
         """Rename the directory."""
-        _folder(config).rename(folder)
+        self._folder(config).rename(folder)
         return self._make_config(folder)
 
 
@@ -51,10 +38,3 @@ def harness_for(config_class: type[BackendConfig], options: Mapping[str, Any]) -
     """Return the harness that fits a configuration model: with a directory when it has an option `path`."""
     made = DirectoryHarness if "path" in config_class.model_fields else PlainHarness
     return made(config_class, options)
-
-
-def _folder(config: BackendConfig) -> Path:
-    folder = getattr(config, "path", None)
-    if folder is None:
-        raise NotImplementedError(f"{type(config).__name__} has no directory")
-    return Path(folder)

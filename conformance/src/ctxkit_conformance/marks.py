@@ -61,15 +61,18 @@ def covers(*clauses: Clause, tier: str | None = None, since: str = "1.0") -> Cal
     return mark
 
 
-def marks_of(owner: type, function: Callable[..., object]) -> Marks | None:
-    """Return the marks of a check of `owner`, None for a test that is no check of this suite."""
+def marks_of(owner: type, function: Callable[..., object], *, face: str | None = None) -> Marks | None:
+    """Return the marks of a check of `owner`, None for a test that is no check of this suite.
+
+    A check that runs through the asynchronous face belongs to the tier of that face.
+    """
     covered: _Covered | None = getattr(function, _ATTRIBUTE, None)
     if covered is None:
         return None
     name = function.__name__
     group = next((cls for cls in owner.__mro__ if name in vars(cls)), owner)
     meaning = " ".join((inspect.getdoc(function) or "").split())
-    tier = covered.tier or str(getattr(group, "tier", ""))
+    tier = "T8" if face == "async" else covered.tier or str(getattr(group, "tier", ""))
     return Marks(name.removeprefix("test_"), tier, meaning, covered.clauses, covered.since)
 
 

@@ -76,10 +76,12 @@ class StoreChecks(ComponentChecks):
         return harness.fresh(tmp_path / "päth with space")
 
     @pytest.fixture
-    def declared(self, config: BackendConfig) -> Capabilities:
+    def declared(self, config: BackendConfig, request: pytest.FixtureRequest) -> Capabilities:
         """What the store declares under this configuration."""
-        found = self.capabilities or config.capabilities()
+        own = config.capabilities()
+        found = own if isinstance(own, Capabilities) else self.capabilities
         if isinstance(found, Capabilities):
+            request.node.user_properties.append(("ctxkit_capabilities", found.model_dump(mode="json")))
             return found
         raise TypeError(
             f"{type(config).__name__}.capabilities() returned {found!r}; set `capabilities` on {type(self).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctxkit_conformance.stores.bypass import BypassChecks
 from ctxkit_conformance.stores.collections import CollectionChecks
 from ctxkit_conformance.stores.filters import FilterChecks
 from ctxkit_conformance.stores.lifecycle import LifecycleChecks
@@ -14,6 +15,7 @@ from ctxkit_conformance.stores.text import TextChecks
 
 class VectorStoreContract(
     RecordChecks,
+    BypassChecks,
     SearchChecks,
     FilterChecks,
     TextChecks,

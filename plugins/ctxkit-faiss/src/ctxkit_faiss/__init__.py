@@ -19,5 +19,6 @@ def ctxkit_vector_stores() -> list[BackendSpec]:
             summary="FAISS Flat: exact search, durable with a path",
             requires=("faiss",),
             install_hint="pip install ctxkit-faiss",
+            harness="ctxkit.local.harness:LocalHarness",
         )
     ]

@@ -1,0 +1,1 @@
+"""What pytest collects when the component is named on the command line."""

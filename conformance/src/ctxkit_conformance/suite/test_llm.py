@@ -1,0 +1,14 @@
+"""The checks of the component that --ctxkit-backend names, where it is of this kind."""
+
+from __future__ import annotations
+
+from ctxkit_conformance.pytest_plugin import examined
+
+_subject = examined()
+if _subject is not None and _subject.kind == "llm":
+    from ctxkit_conformance.llms.contract import LLMContract
+
+    class TestComponent(LLMContract):
+        """Everything that is checked, on the component under examination."""
+
+        subject = _subject
