@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from ctxkit.errors import ConfigError, CtxkitError
 from ctxkit.plugins import PluginRegistry
+from ctxkit_conformance.known import read_known_failures
 from ctxkit_conformance.levels import reached
 from ctxkit_conformance.marks import tier_number
 from ctxkit_conformance.options import parsed_options
@@ -29,6 +33,7 @@ from ctxkit_conformance.subject import Subject, find_subject
 _POLL: Final = 0.05  # seconds between looks at the events
 _MOST_RESTARTS: Final = 25
 _TAIL: Final = 2_500  # characters of a dead process's last words
+_MACHINERY: Final = re.compile(r"[/\\\\](_pytest|pluggy|pytest)[/\\\\]|<frozen runpy>|^Extension modules")
 _TIERS: Final = frozenset({*(f"T{number}" for number in range(11)), "E", "K", "L"})
 
 Progress = Callable[[int, int, str], None]
@@ -107,6 +112,8 @@ def run_subject(request: RunRequest, progress: Progress | None = None) -> Subjec
     if unknown:
         raise ConfigError(f"there is no tier {', '.join(sorted(unknown))}.", fix="choose from T0 to T10, E, K and L.")
     subject = _subject(request)
+    if request.known_failures is not None:
+        read_known_failures(request.known_failures, request.target)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ctxkit-conformance-") as scratch:
         run = _run_all(request, subject, Path(scratch), progress or (lambda *_: None))
@@ -138,17 +145,26 @@ def _run_all(request: RunRequest, subject: Subject, scratch: Path, progress: Pro
         command = _command(request, subject, scratch, events, done)
         with output.open("wb") as file, _process(command, file) as process:
             code = _watch(process, request, run, events, progress)
-        last_words = _tail(output)
+        last_words = _last_words(output)
         if run.running is None and code in {0, 1, 5}:
             break
         if run.running is None:
-            raise CtxkitError(f"pytest ended with {code}: {last_words}", fix="correct what it says.")
+            raise _refusal(code, last_words)
         seconds = time.monotonic() - run.since
         if code is None:
             run.give_up("hung", f"no end after {request.check_timeout:g} seconds\n{last_words}", seconds)
         else:
             run.give_up("crashed", f"the process died: {_death(code)}\n{last_words}", seconds)
     return run
+
+
+def _refusal(code: int | None, last_words: str) -> CtxkitError:
+    """Return the error for a process that ended between checks; pytest says what is wrong with its arguments."""
+    said = [line.removeprefix("ERROR: ") for line in last_words.splitlines() if line.startswith("ERROR: ")]
+    message, _, fix = (said[-1] if said else last_words).partition(" Fix: ")
+    if code == pytest.ExitCode.USAGE_ERROR:
+        return ConfigError(message, fix=fix or "correct the options.")
+    return CtxkitError(f"the checks could not be run: {message}", fix="see the message; it is no check's own failure.")
 
 
 def _command(request: RunRequest, subject: Subject, scratch: Path, events: Path, done: Path) -> list[str]:
@@ -209,8 +225,14 @@ def _watch(
         time.sleep(_POLL)
 
 
-def _tail(output: Path) -> str:
-    return output.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
+def _last_words(output: Path) -> str:
+    """Return what the process said at its end; of a stack, the innermost calls without pytest's own."""
+    text = output.read_text(encoding="utf-8", errors="replace")
+    stack = text.rfind("Fatal Python error")
+    if stack < 0:
+        return text[-_TAIL:].strip()
+    lines = [line for line in text[stack:].splitlines() if not _MACHINERY.search(line)]
+    return "\n".join(lines)[:_TAIL].strip()
 
 
 def _death(code: int) -> str:
