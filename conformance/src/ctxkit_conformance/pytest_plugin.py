@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Find the component before anything is collected."""
     target = config.getoption("ctxkit_backend")
     if target is None:
+        if any(argument.partition(".")[0] == "ctxkit_conformance" for argument in config.invocation_params.args):
+            raise pytest.UsageError("say what to examine: --ctxkit-backend KIND:NAME, for example vector_store:faiss.")
         return
     from ctxkit.errors import CtxkitError  # noqa: PLC0415 - sessions that examine nothing stay light
 
