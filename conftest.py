@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from typing import Final
 
 import pytest
@@ -17,7 +18,14 @@ OPTIONAL_PARTS: Final = (
     ),
     ("needs_linters", ("mypy", "ruff"), "pip install -r requirements-lint.txt"),
     ("needs_usearch", ("usearch",), "pip install -r requirements-full.txt"),
+    (
+        "needs_browser",
+        ("selenium",),
+        "pip install -r requirements-full.txt; apt-get install chromium chromium-driver",
+    ),
 )
+# Programs that a marker needs beside its modules.
+PROGRAMS: Final = {"needs_browser": ("chromium", "chromedriver")}
 _not_run: dict[str, int] = {}
 
 
@@ -25,6 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the tests of parts that are not installed; with CTXKIT_TEST_ALL=1 that is an error."""
     for marker, modules, install in OPTIONAL_PARTS:
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        missing += [program for program in PROGRAMS.get(marker, ()) if shutil.which(program) is None]
         affected = [item for item in items if item.get_closest_marker(marker)]
         if not missing or not affected:
             continue

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ctxkit_conformance.marks import tier_number
 from ctxkit_conformance.results import CheckResult
 
 
@@ -65,7 +66,7 @@ def _obstacle(level: Level, checks: Sequence[CheckResult], capabilities: Mapping
             return f"the capability {name} is {capabilities.get(name)!r}"
     of_level = [check for check in checks if check.tier in level.tiers]
     if {check.tier for check in of_level} != level.tiers:
-        missing = sorted(level.tiers - {check.tier for check in of_level})
+        missing = sorted(level.tiers - {check.tier for check in of_level}, key=tier_number)
         return f"no check of {', '.join(missing)} ran"
     # A known failure is a failure, and what was not applicable was not shown to work.
     for check in of_level:

@@ -11,6 +11,7 @@ from _pytest.outcomes import Skipped
 
 CONTRACT_VERSION = "1.0"
 _ATTRIBUTE = "__ctxkit_check__"
+_NO_NUMBER = 99  # of the tiers E, K and L, which stand alone
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
@@ -102,4 +103,5 @@ def checks_of(owner: type) -> dict[str, Any]:
 
 def tier_number(tier: str) -> int:
     """Return the place of a tier: 10 for "T10"."""
-    return int(tier.removeprefix("T") or 99)
+    digits = tier.removeprefix("T")
+    return int(digits) if digits.isdecimal() else _NO_NUMBER

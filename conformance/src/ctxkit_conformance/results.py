@@ -86,7 +86,8 @@ class SubjectResult(_Value):
     """One component under one configuration, and all that was found.
 
     `level` is the highest one that was reached, None when none was; `level_reason` says what keeps it from the next.
-    `measurements` are figures that no check judges: by name, lists of points. Secrets in `config` are masked.
+    `measurements` are figures that no check judges: by name, lists of points. Secrets in `config` are masked. `plugins`
+    are those that were loaded by hand.
     """
 
     kind: str
@@ -103,6 +104,7 @@ class SubjectResult(_Value):
     seconds: float = 0.0
     checks: list[CheckResult] = []
     measurements: dict[str, list[dict[str, Any]]] = {}
+    plugins: list[str] = []
 
     @property
     def title(self) -> str:

@@ -169,7 +169,7 @@ def _refusal(code: int | None, last_words: str) -> CtxkitError:
 
 def _command(request: RunRequest, subject: Subject, scratch: Path, events: Path, done: Path) -> list[str]:
     settings = scratch / "pytest.ini"  # ours, so that the project in whose folder this runs changes nothing
-    settings.write_text("[pytest]\naddopts =\nfilterwarnings = default\n", encoding="utf-8")
+    settings.write_text("[pytest]\naddopts =\nfilterwarnings = default\nverbosity_assertions = 2\n", encoding="utf-8")
     arguments = [sys.executable, "-X", "faulthandler", "-m", "pytest", "-c", str(settings), "--rootdir", str(scratch)]
     arguments += ["--pyargs", f"ctxkit_conformance.suite.test_{subject.kind}", "-p", "no:cacheprovider", "-q"]
     arguments += ["-p", "ctxkit_conformance.pytest_plugin", "--tb=no", "--no-header", "--import-mode=importlib"]
@@ -280,4 +280,5 @@ def _result(request: RunRequest, subject: Subject, run: _Run, seconds: float) ->
         seconds=seconds,
         checks=found,
         measurements=measurements,
+        plugins=list(request.plugins),
     )
