@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zoo.animals import BASE, BROKEN, HOOK, ODD, PART, build
 
 from ctxkit.errors import PluginError, PluginNotFoundError
 from ctxkit.plugins import audit as module
+from ctxkit.plugins import packages
 from ctxkit.plugins.audit import audit
 
 GOOD = f"{BASE}\n{HOOK}return [tokenizer('good')]\n"
@@ -174,10 +176,38 @@ def test_a_crash_is_a_finding(wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch)
     found = audit(str(wheel("import os\nos._exit(7)\n")))
     [failed] = [check for check in found.checks if check.verdict == "failed"]
     assert (failed.name, failed.found) == ("import", "the process ended with code 7: it said nothing")
+    found = audit(str(wheel("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")))
+    assert found.checks[1].found == "the process was killed by SIGKILL: it said nothing"
     monkeypatch.setattr(module, "_PATIENCE", 1)
     found = audit(str(wheel("import time\ntime.sleep(60)\n")))
     assert found.load_ms is None
     assert "did not finish within 1 s" in found.checks[1].found
+
+
+def test_a_crash_is_laid_to_what_crashed(wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A component whose module ends or blocks the process fails its own check; the plugin's hooks are good."""
+    found = audit(str(wheel(part="import os\nos._exit(7)\n")))
+    [failed] = [check for check in found.checks if check.verdict == "failed"]
+    assert (failed.name, failed.found) == (
+        "component tokenizer:good",
+        "the process ended with code 7: it said nothing",
+    )
+    assert found.load_ms is not None
+    hook = "\n@hookimpl\ndef ctxkit_commands():\n    import os\n    os._exit(7)\n"
+    assert failures(wheel(GOOD + hook)) == {"hooks"}
+    # What happens after everything was checked is nobody's fault.
+    assert failures(wheel(f"import atexit, os\natexit.register(os._exit, 7)\n{GOOD}")) == set()
+    monkeypatch.setattr(module, "_PATIENCE", 3)
+    slow = audit(str(wheel(part="import time\ntime.sleep(60)\n")))
+    assert [each.found for each in slow.checks if each.verdict == "failed"] == ["it did not finish within 3 s"]
+
+
+def test_an_author_reads_the_problem_and_one_fix(wheel: MakeWheel) -> None:
+    """What is meant for users, such as to upgrade, is left out of the findings."""
+    [failed] = [each for each in audit(str(wheel(part="import acme_zz"))).checks if each.verdict == "failed"]
+    assert failed.found == (
+        "the tokenizer 'good' of the plugin 'acme' of acme-plugin 1.0: ModuleNotFoundError: No module named 'acme_zz'."
+    )
 
 
 def test_project_folder(tmp_path: Path) -> None:
@@ -201,6 +231,14 @@ def test_project_folder(tmp_path: Path) -> None:
         audit(str(project))
 
 
+def test_a_build_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose build hangs is given up, with an error."""
+    (tmp_path / "setup.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(packages, "_PATIENCE", 1)
+    with pytest.raises(PluginError, match="cannot be built: pip did not finish within 1 s"):
+        audit(str(tmp_path))
+
+
 def test_installed_distributions() -> None:
     """The core and the plugins beside it pass their own check, under their full name or without `ctxkit-`."""
     assert audit("ctxkit-core").passed
@@ -214,19 +252,49 @@ def test_targets_that_are_none(tmp_path: Path, wheel: MakeWheel) -> None:
         audit("acme-nowhere")
     with pytest.raises(PluginNotFoundError, match="neither a wheel nor a project"):
         audit(str(tmp_path))
-    for content in (b"no archive", None):
-        broken = tmp_path / "broken.whl"
-        if content is not None:
-            broken.write_bytes(content)
-        else:
-            broken.unlink()
-        with pytest.raises(PluginError, match="cannot be read as a wheel"):
-            audit(str(broken))
+    with pytest.raises(PluginNotFoundError, match="there is no file"):
+        audit(str(tmp_path / "absent.whl"))
+    for name, says in (("a" * 5000, "no distribution"), ("a" * 5000 + ".whl", "there is no file")):
+        with pytest.raises(PluginNotFoundError, match=says):
+            audit(name)
     empty = make_wheel(tmp_path, "acme-two", {"other-1.0.dist-info/METADATA": "Name: other\n"})
     with pytest.raises(PluginError, match="2 files"):
         audit(str(empty))
-    with pytest.raises(PluginError, match="malformed"):
+    with pytest.raises(PluginError, match=r"malformed: 'no equals sign' under .* is not of the form name = value"):
         audit(str(wheel(points=("no equals sign",))))
+
+
+def test_wheels_that_cannot_be_read(tmp_path: Path, wheel: MakeWheel) -> None:
+    """No archive, half of one, a damaged one and a folder are errors, not tracebacks."""
+    good = wheel().read_bytes()
+    damaged = bytearray(good)
+    start = good.index(b"acme_plugin/__init__.py") + len("acme_plugin/__init__.py")
+    damaged[start : start + 20] = b"\xff" * 20
+    for content in (b"", b"no archive", good[: len(good) // 2], bytes(damaged)):
+        (tmp_path / "broken.whl").write_bytes(content)
+        with pytest.raises(PluginError, match=r"broken\.whl cannot be read as a wheel: .* Fix: build it again"):
+            audit(str(tmp_path / "broken.whl"))
+    (tmp_path / "folder.whl").mkdir()
+    with pytest.raises(PluginError, match="cannot be read as a wheel"):
+        audit(str(tmp_path / "folder.whl"))
+
+
+@pytest.mark.parametrize("headers", [b"\xff\xfe", b"", b"Name: acme\n", b"Version: 1.0\n"])
+def test_metadata_that_says_nothing(tmp_path: Path, headers: bytes) -> None:
+    """METADATA without a name and a version, or that is no text, is an error that says so."""
+    broken = tmp_path / "acme-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(broken, "w") as archive:
+        archive.writestr("acme-1.0.dist-info/METADATA", headers)
+    with pytest.raises(PluginError, match="says no name or no version"):
+        audit(str(broken))
+
+
+@pytest.mark.parametrize("value", ["no module", ".acme_plugin", "acme_plugin-x:y"])
+def test_an_entry_point_that_names_no_module(wheel: MakeWheel, value: str) -> None:
+    """The import check says what is wrong with the value."""
+    [failed] = [each for each in audit(str(wheel(points=(f"acme = {value}",)))).checks if each.verdict == "failed"]
+    assert failed.name == "import"
+    assert "is not of the form package.module" in failed.found
 
 
 def test_command(cli: Cli, wheel: MakeWheel) -> None:

@@ -148,6 +148,8 @@ def test_names_that_nothing_has(cli: Cli) -> None:
     assert_error(cli("plugins", "show", "chroma"), "Fix: pip install ctxkit-chroma")
     assert_error(cli("plugins", "show", "crhoma"), "did you mean 'chroma'? pip install ctxkit-chroma")
     assert_error(cli("plugins", "show", "acme-nowhere:exact"), "acme-nowhere:exact")
+    for name in ("ctxkit-core", "core", "Ctxkit_Core"):
+        assert_error(cli("plugins", "show", name), "is a plugin, not a component", "ask for what it provides: vector_")
 
 
 def test_a_component_of_a_blocked_plugin(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,13 +161,12 @@ def test_a_component_of_a_blocked_plugin(cli: Cli, monkeypatch: pytest.MonkeyPat
 def test_trace(cli: Cli) -> None:
     """Imports and hook calls stand in order, those of a named plugin last."""
     calls = cli("plugins", "trace", "--json").json["calls"]
-    assert [each["hook"] for each in calls if each["plugin"] == "cli_test_show"] == [
-        "import",
-        "ctxkit_embedders",
-        "ctxkit_llms",
-    ]
-    assert calls[-1]["returned"] == ["llm:both"]
-    assert calls[0]["plugin"] == "ctxkit-core"
+    mine = [each for each in calls if each["plugin"] == "cli_test_show"]
+    assert [each["hook"] for each in mine] == ["import", "ctxkit_embedders", "ctxkit_llms"]
+    assert mine[-1]["returned"] == ["llm:both"]
+    *installed, last = [each["plugin"] for each in calls if each["hook"] == "import"]
+    assert "ctxkit-core" in installed
+    assert (installed, last) == (sorted(installed), "cli_test_show")
     assert all(each["ms"] >= 0 and each["error"] is None for each in calls)
     lines = cli("plugins", "trace").out.splitlines()
     assert any("ctxkit_embedders" in line for line in lines)

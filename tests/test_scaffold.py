@@ -69,10 +69,12 @@ def test_the_forms_of_a_name() -> None:
         ("7up", "up."),
         ("42", "acme-db."),
         ("my store", "my-store."),
-        ("äcme", "cme."),
+        ("äcme", "acme."),
+        ("日本", "acme-db."),
         ("../acme", "acme."),
         ("acme\n", "acme."),
         ("a" * (MAX_LENGTH + 1), f"{MAX_LENGTH} characters"),
+        ("a" * 5000, "aaa...' is no name"),
         ("ctxkit-acme", "leave it out: acme."),
         ("class", "keyword"),
         ("match", "keyword"),
@@ -94,6 +96,7 @@ def test_names_that_do_not(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match="Fix:") as caught:
         check_name(name)
     assert words in str(caught.value)
+    assert len(str(caught.value)) < 300
     suggestion = str(caught.value.fix).removesuffix(".").rsplit(" ", 1)[-1]
     if suggestion != "most":
         assert check_name(suggestion).name == suggestion
@@ -193,8 +196,12 @@ def test_a_rival_that_is_quicker_wins(tmp_path: Path) -> None:
 def test_the_folder_has_to_be_there(tmp_path: Path) -> None:
     """A mistyped folder is not made, and a file is no folder."""
     (tmp_path / "file").write_text("")
-    for place in ("nowhere", "file"):
-        with pytest.raises(ConfigError, match="no folder"):
+    for place, says in (
+        ("nowhere", "there is no folder"),
+        ("file", "is a file, not a folder"),
+        ("a" * 5000, "cannot be written"),
+    ):
+        with pytest.raises(ConfigError, match=says):
             write(render("acme", "llm"), tmp_path / place)
     assert not (tmp_path / "nowhere").exists()
 

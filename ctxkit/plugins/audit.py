@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from ctxkit.errors import PluginError
 from ctxkit.hookspecs import ENTRY_POINT_GROUP
 from ctxkit.plugins.component import normalized
+from ctxkit.plugins.installed import entry_points
 from ctxkit.plugins.packages import Package, opened
 
 CORE = "ctxkit-core"
@@ -62,23 +64,24 @@ def audit(target: str) -> Audit:
     with opened(target) as package:
         points = _entry_points(package)
         entry = _entry_point_check(points)
-        probed = _probe(package) if entry.verdict == "passed" else {}
+        probed = _probe(package, *points[0]) if entry.verdict == "passed" else {}
         checks = (entry, *_loading(probed), *_metadata(package, probed))
         load_ms = probed["record"]["load_ms"] if "record" in probed else None
-        return Audit(target, package.name, str(package.distribution.version), load_ms, checks)
+        return Audit(target, package.name, package.version, load_ms, checks)
 
 
-def _entry_points(package: Package) -> list[str]:
+def _entry_points(package: Package) -> list[tuple[str, str]]:
     try:
-        return [str(point.value) for point in package.distribution.entry_points if point.group == ENTRY_POINT_GROUP]
-    except Exception as exc:
+        return entry_points(package.distribution.read_text("entry_points.txt") or "", ENTRY_POINT_GROUP)
+    except ValueError as exc:
         raise PluginError(
-            f"entry_points.txt of {package.name} is malformed: {exc}.", fix="correct [project.entry-points]."
+            f"entry_points.txt of {package.name} is malformed: {exc}.",
+            fix=f'write `name = "package"` under [project.entry-points.{ENTRY_POINT_GROUP}] in pyproject.toml.',
         ) from exc
 
 
-def _entry_point_check(points: list[str]) -> Check:
-    found = f"{points[0]} in the group {ENTRY_POINT_GROUP}" if len(points) == 1 else f"{len(points)} entry points"
+def _entry_point_check(points: list[tuple[str, str]]) -> Check:
+    found = f"{', '.join(value for _, value in points) or 'none'} in the group {ENTRY_POINT_GROUP}"
     return Check(
         "entry point",
         "passed" if len(points) == 1 else "failed",
@@ -88,23 +91,42 @@ def _entry_point_check(points: list[str]) -> Check:
     )
 
 
-def _probe(package: Package) -> dict[str, Any]:
-    """Run the probe in a process of its own; a crash or a hang is a finding too."""
+def _probe(package: Package, point: str, value: str) -> dict[str, Any]:
+    """Run the probe in a process of its own; a crash or a hang is a finding too, about what was being tried."""
     with tempfile.TemporaryDirectory(prefix="ctxkit-probe-") as scratch:
         result = Path(scratch) / "findings.json"
         folder = [] if package.folder is None else [str(package.folder)]
-        command = [sys.executable, "-m", "ctxkit.plugins.probe", str(result), package.name, *folder]
+        command = [sys.executable, "-m", "ctxkit.plugins.probe", str(result), package.name, package.version]
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter that runs, on what the user names
-                command, cwd=scratch, capture_output=True, text=True, errors="replace", check=False, timeout=_PATIENCE
+                [*command, point, value, *folder],
+                cwd=scratch,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_PATIENCE,
             )
         except subprocess.TimeoutExpired:
-            return {"crash": f"it did not finish within {_PATIENCE} s"}
-        if not result.is_file():
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            return {"crash": f"the process ended with code {done.returncode}: {last}"}
-        findings: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        return {**findings, "printed": done.stdout}
+            ending, printed = f"it did not finish within {_PATIENCE} s", ""
+        else:
+            ending, printed = _ending(done), done.stdout
+        findings: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+        trying = findings.get("trying", "import")
+        if trying in findings.get("components", {}):
+            findings["components"][trying] = ending
+        elif trying is not None:
+            findings["crash"] = ending
+        return {**findings, "printed": printed}
+
+
+def _ending(done: subprocess.CompletedProcess[str]) -> str:
+    """Return how a process ended that did not come to its end."""
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    if done.returncode < 0:
+        names = {each.value: each.name for each in signal.Signals}  # signals of real time have no name
+        return f"the process was killed by {names.get(-done.returncode, 'a signal')}: {last}"
+    return f"the process ended with code {done.returncode}: {last}"
 
 
 def _loading(probed: Mapping[str, Any]) -> Iterator[Check]:
@@ -191,11 +213,11 @@ def _metadata(package: Package, probed: Mapping[str, Any]) -> Iterator[Check]:
     )
     if normalized(package.name) != CORE:
         yield _core_range(package.distribution.requires or [])
-    python = package.distribution.metadata["Requires-Python"]
+    python = package.distribution.metadata.get_all("Requires-Python") or [""]
     yield _check(
         "requires-python",
-        bool(python),
-        str(python or "not said"),
+        bool(python[0]),
+        python[0] or "not said",
         "pip installs a release on Pythons that it does not run on, unless the metadata says which ones it needs.",
         'put `requires-python = ">=3.10"` under [project] in pyproject.toml.',
     )

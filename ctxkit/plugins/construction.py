@@ -10,7 +10,7 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 from ctxkit import interfaces
-from ctxkit.errors import CtxkitError, MissingDependencyError, PluginLoadError
+from ctxkit.errors import ConfigError, CtxkitError, MissingDependencyError, PluginLoadError
 from ctxkit.interfaces import Kind
 from ctxkit.plugins.component import Component
 from ctxkit.plugins.failures import one_line
@@ -64,15 +64,23 @@ def load_factory(component: Component) -> Any:
 
     Raises MissingDependencyError, or PluginLoadError when the import fails or names something else.
     """
+    return _load_class(component, component.spec.factory, getattr(interfaces, INTERFACES[component.kind]))
+
+
+def load_async_factory(component: Component) -> Any:
+    """Import the asynchronous class that a vector store announces, None if it announces none; errors as above."""
+    target = component.spec.async_factory
+    return None if target is None else _load_class(component, target, interfaces.AsyncVectorStore)
+
+
+def _load_class(component: Component, target: str, interface: type) -> Any:
     check_requirements(component)
-    factory = load_target(component, component.spec.factory)
-    interface: type = getattr(interfaces, INTERFACES[component.kind])
+    factory = load_target(component, target)
     if not (isinstance(factory, type) and issubclass(factory, interface)):
-        problem = f"{component.spec.factory} is not a subclass of ctxkit.interfaces.{interface.__name__}"
-        raise _load_failure(component, problem)
+        raise _load_failure(component, f"{target} is not a subclass of ctxkit.interfaces.{interface.__name__}")
     if inspect.isabstract(factory):
         absent = ", ".join(sorted(getattr(factory, "__abstractmethods__", ())))
-        raise _load_failure(component, f"{component.spec.factory} does not implement {absent}")
+        raise _load_failure(component, f"{target} does not implement {absent}")
     return factory
 
 
@@ -85,7 +93,10 @@ def load_config_class(component: Component) -> type[BackendConfig]:
 
 
 def make_config(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> BackendConfig:
-    """Validate options, or a configuration made before, with the component's model; raises ConfigError."""
+    """Validate options, or a configuration made before, with the component's model.
+
+    Raises ConfigError, which names each wrong option and those that there are.
+    """
     from pydantic import ValidationError  # noqa: PLC0415 - listing components does without
 
     from ctxkit.config.problems import as_config_error  # noqa: PLC0415
@@ -94,7 +105,10 @@ def make_config(component: Component, options: Mapping[str, Any] | BackendConfig
     try:
         return model.model_validate(options if isinstance(options, interfaces.BackendConfig) else dict(options or {}))
     except ValidationError as exc:
-        raise as_config_error(exc, f"{component.kind} {component.name}") from exc
+        problem = as_config_error(exc, f"{component.kind} {component.name}").message
+        names = ", ".join(model.model_fields) or "none"
+        shown = f"`ctxkit plugins show {component.kind}:{component.name}`"
+        raise ConfigError(problem, fix=f"the options are {names}; {shown} explains them.") from exc
 
 
 def make(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> Any:

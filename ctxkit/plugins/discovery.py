@@ -12,14 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
+from functools import partial
 
 from ctxkit.hookspecs import ENTRY_POINT_GROUP
 from ctxkit.interfaces import BackendSpec, Kind
 from ctxkit.plugins.component import Component, HookCall, PluginRecord, Status, normalized
-from ctxkit.plugins.failures import load_error, one_line
+from ctxkit.plugins.failures import load_error, load_fix, one_line
 from ctxkit.plugins.heavy import heavy_modules
 from ctxkit.plugins.hooks import COMMANDS, Hook, IncompatibleSpecError, announced, read_hooks
+from ctxkit.plugins.installed import entry_points, installed, load_entry_point
 from ctxkit.plugins.policy import LoadPolicy
 from ctxkit.plugins.tracing import Tracer
 
@@ -73,6 +74,8 @@ def load(record: PluginRecord, importer: Callable[[], object]) -> Loaded:
         for found in announced(plugin, hooks, tracer):
             specs.append(found)  # noqa: PERF402 - see above
     except KeyboardInterrupt:
+        # A plugin that never finishes: whoever lost patience has to know which one it was.
+        logger.warning("interrupted while loading %s. Fix: %s", record.title, load_fix(record))
         raise
     except BaseException as exc:  # noqa: BLE001 - sys.exit at import and the panics of native modules are no Exception
         cause = exc
@@ -113,47 +116,24 @@ def report(record: PluginRecord, *, strict: bool) -> None:
 def _candidates(path: Sequence[str] | None) -> Iterator[tuple[PluginRecord, Callable[[], object]]]:
     """Yield each entry point of the group once, with the function that imports it."""
     seen = set()
-    for distribution in metadata.distributions() if path is None else metadata.distributions(path=list(path)):
-        if not _mentions_group(distribution):
-            continue
-        name, version = _header(distribution, "Name"), _header(distribution, "Version")
+    for found in installed(ENTRY_POINT_GROUP, path):
+        name, version = found.name or _UNKNOWN, found.version or _UNKNOWN
         # An editable install beside an old dist-info is one distribution; the first on the path is the one imported.
-        if name != _UNKNOWN and normalized(name) in seen:
+        if found.name and normalized(name) in seen:
             continue
         seen.add(normalized(name))
         origin = PluginRecord(distribution=name, version=version, entry_point=name, value="entry_points.txt")
         try:
-            points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
-        except Exception as exc:  # noqa: BLE001 - a malformed file must cost its own distribution only
-            yield origin, _raiser(exc)
+            points = entry_points(found.text, ENTRY_POINT_GROUP)
+        except ValueError as exc:  # a malformed file costs its own distribution only
+            yield origin, partial(_fail, exc)
             continue
-        for point in points:
-            yield replace(origin, entry_point=point.name, value=point.value), point.load
+        for point, value in points:
+            yield replace(origin, entry_point=point, value=value), partial(load_entry_point, value)
 
 
-def _mentions_group(distribution: metadata.Distribution) -> bool:
-    # The text is searched before it is parsed: one malformed file of a stranger would stop the parsing of all.
-    try:
-        text = distribution.read_text("entry_points.txt")
-    except (OSError, UnicodeError):
-        return False
-    return f"[{ENTRY_POINT_GROUP}]" in (text or "")
-
-
-def _header(distribution: metadata.Distribution, key: str) -> str:
-    # Leftovers of a broken uninstall have no METADATA; newer Pythons raise for it, older ones return nothing.
-    try:
-        values = distribution.metadata.get_all(key)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, the entry point can still be named
-        values = None
-    return str(values[0]) if values else _UNKNOWN
-
-
-def _raiser(cause: Exception) -> Callable[[], object]:
-    def importer() -> object:
-        raise cause
-
-    return importer
+def _fail(cause: Exception) -> object:
+    raise cause
 
 
 def _order(record: PluginRecord) -> tuple[str, str]:

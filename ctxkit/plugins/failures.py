@@ -10,7 +10,7 @@ from ctxkit.errors import AmbiguousPluginError, PluginLoadError, PluginNotFoundE
 from ctxkit.interfaces import Kind
 from ctxkit.plugins.component import KINDS, Component, PluginRecord, Status
 from ctxkit.plugins.known import install_line, known_names
-from ctxkit.plugins.policy import DENY
+from ctxkit.plugins.policy import ALLOW, DENY
 
 _LONGEST = 500
 _VERBS: Mapping[Status, str] = {
@@ -33,14 +33,15 @@ def one_line(cause: BaseException) -> str:
 
 def load_error(plugin: PluginRecord) -> PluginLoadError:
     """Return the error for a plugin that failed or is incompatible, with its own exception as `__cause__`."""
-    error = PluginLoadError(f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.", fix=_load_fix(plugin))
+    error = PluginLoadError(f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.", fix=load_fix(plugin))
     error.__cause__ = plugin.cause
     return error
 
 
-def _load_fix(plugin: PluginRecord) -> str:
+def load_fix(plugin: PluginRecord) -> str:
+    """Return what to do about a plugin that does not load."""
     if not plugin.version:
-        return f"correct {plugin.value}."
+        return _unpackaged_fix(plugin)
     if plugin.status == "incompatible":
         remedy = f"pip install --upgrade ctxkit-core {plugin.distribution}"
     elif isinstance(plugin.cause, ModuleNotFoundError) and plugin.cause.name:
@@ -54,12 +55,22 @@ def _load_fix(plugin: PluginRecord) -> str:
     return f"{remedy}, or leave it out with {DENY}={plugin.distribution}."
 
 
+def _unpackaged_fix(plugin: PluginRecord) -> str:
+    missing = plugin.cause.name if isinstance(plugin.cause, ModuleNotFoundError) else None
+    if not missing:
+        return f"correct {plugin.value}."
+    if missing.partition(".")[0] == plugin.value.partition(".")[0]:
+        return f"install {missing!r}, or name its file, as in folder/{missing.replace('.', '/')}.py."
+    return f"install the module {missing!r}, or correct {plugin.value}."
+
+
 def unavailable(plugin: PluginRecord) -> PluginLoadError | PluginNotFoundError:
     """Return the error for a component of a plugin that is not loaded."""
     if plugin.status == "blocked":
-        variable = (plugin.error or "").partition(" ")[0]
+        denied = (plugin.error or "").startswith(DENY)
         return PluginNotFoundError(
-            f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.", fix=f"change {variable}."
+            f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.",
+            fix=f"take it out of {DENY}." if denied else f"add {plugin.distribution} to {ALLOW}, or unset that.",
         )
     return load_error(plugin)
 
@@ -108,3 +119,9 @@ def not_found_anywhere(name: str, components: Sequence[Component]) -> PluginNotF
     return PluginNotFoundError(
         f"no installed plugin provides {name!r}; there is {', '.join(names) or 'none'}.", fix=fix
     )
+
+
+def not_a_component(name: str, plugin: PluginRecord) -> PluginNotFoundError:
+    """Return the error for the name of a plugin in the place of one of its components."""
+    what = "ask for what it provides: " + ", ".join(plugin.components) if plugin.components else "it provides commands"
+    return PluginNotFoundError(f"{name!r} is a plugin, not a component.", fix=f"{what}.")

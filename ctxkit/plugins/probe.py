@@ -8,52 +8,64 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ctxkit.errors import PluginError
-from ctxkit.hookspecs import ENTRY_POINT_GROUP
+from ctxkit.errors import MissingDependencyError, PluginError
 from ctxkit.plugins import construction
 from ctxkit.plugins.component import Component, PluginRecord
 from ctxkit.plugins.discovery import load
+from ctxkit.plugins.hooks import COMMANDS
+from ctxkit.plugins.installed import load_entry_point
 from ctxkit.plugins.registry import PluginRegistry
 
 
 def main(arguments: list[str]) -> None:
     """Probe the plugin of a distribution and write the findings as JSON; FOLDER comes first on the path.
 
-    Arguments: RESULT_FILE DISTRIBUTION [FOLDER].
+    Arguments: RESULT_FILE DISTRIBUTION VERSION ENTRY_POINT VALUE [FOLDER].
     """
-    result, name, *folder = arguments
+    result, name, version, point, value, *folder = arguments
     sys.path[:0] = folder
-    found = metadata.distributions(name=name, path=folder) if folder else metadata.distributions(name=name)
-    point = next(each for each in next(iter(found)).entry_points if each.group == ENTRY_POINT_GROUP)
-    Path(result).write_text(json.dumps(findings(name, point)), encoding="utf-8")
+    # Written again after each step: what ends this process costs only the steps that come after it.
+    for found in findings(PluginRecord(name, version, point, value)):
+        Path(result).write_text(json.dumps(found), encoding="utf-8")
 
 
-def findings(name: str, point: metadata.EntryPoint) -> dict[str, Any]:
-    """Load the plugin, then each of its components, and return what happened as JSON values."""
-    typed = is_typed(point.value)
-    loaded = load(PluginRecord(name, "unreleased", point.name, point.value), point.load)
+def findings(plugin: PluginRecord) -> Iterator[dict[str, Any]]:
+    """Load the plugin, call its hooks, import each component, and yield before each step what is known by then.
+
+    `trying` is the step that comes next, None at the end. `components` has the error of each, None for a good one.
+    """
+    typed = is_typed(plugin.value)
+    loaded = load(plugin, partial(load_entry_point, plugin.value))
     registry = PluginRegistry([loaded])
-    errors = {f"{each.kind}:{each.name}": _component_error(each) for each in loaded.components}
+    errors: dict[str, str | None] = {}
+
+    def known(trying: str | None) -> dict[str, Any]:
+        calls = [call.as_dict() for call in registry.calls]
+        record = loaded.record.as_dict()
+        return {"record": record, "calls": calls, "typed": typed, "components": errors, "trying": trying}
+
+    yield known(COMMANDS)
     registry.commands()
-    return {
-        "record": loaded.record.as_dict(),
-        "calls": [call.as_dict() for call in registry.calls],
-        "typed": typed,
-        "components": errors,
-    }
+    for component in loaded.components:
+        name = f"{component.kind}:{component.name}"
+        errors[name] = None
+        yield known(name)
+        errors[name] = _component_error(component)
+    yield known(None)
 
 
-def is_typed(value: str) -> bool:
-    """Whether the package of an entry point carries `py.typed`; imports nothing."""
+def is_typed(value: str) -> bool | None:
+    """Whether the package of an entry point carries `py.typed`, None where there is none; imports nothing."""
     root = value.partition(":")[0].partition(".")[0].strip()
-    spec = importlib.util.find_spec(root)
-    places = spec.submodule_search_locations if spec is not None else None
-    return any((Path(place) / "py.typed").is_file() for place in places or ())
+    spec = importlib.util.find_spec(root) if root.isidentifier() else None
+    if spec is None:
+        return None
+    return any((Path(place) / "py.typed").is_file() for place in spec.submodule_search_locations or ())
 
 
 def _component_error(component: Component) -> str | None:
@@ -68,8 +80,10 @@ def _component_error(component: Component) -> str | None:
     try:
         for step in steps:
             step()
-    except PluginError as exc:
+    except MissingDependencyError as exc:
         return str(exc)
+    except PluginError as exc:
+        return exc.message  # the fix is for users, not for the author
     return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from ctxkit import interfaces
 from ctxkit.errors import AmbiguousPluginError, PluginError
 from ctxkit.interfaces import Kind
 from ctxkit.plugins import construction, failures
@@ -16,10 +17,10 @@ from ctxkit.plugins.discovery import Loaded, discover, is_loading, load, report
 from ctxkit.plugins.hooks import COMMANDS, returned
 from ctxkit.plugins.policy import LoadPolicy
 from ctxkit.plugins.tracing import Tracer
-from ctxkit.plugins.unpackaged import import_module_or_file
+from ctxkit.plugins.unpackaged import importer_of
 
 if TYPE_CHECKING:
-    from ctxkit.interfaces import LLM, BackendConfig, CollectionSpec, Embedder, Tokenizer, VectorStore
+    from ctxkit.interfaces import LLM, AsyncVectorStore, BackendConfig, CollectionSpec, Embedder, Tokenizer, VectorStore
 
 Options: TypeAlias = "Mapping[str, Any] | BackendConfig | None"
 
@@ -88,13 +89,18 @@ class PluginRegistry:
         return self._add(label, f"the object registered as {label!r}", lambda: plugin)
 
     def load_path(self, module_or_file: str) -> PluginRecord:
-        """Import `package.module` or `folder/file.py` and add it under that name; errors as in `register`."""
+        """Import `package.module` or `folder/file.py` and add it under that name; errors as in `register`.
+
+        A file becomes the module named like it, so that its components say `factory="file:Name"`.
+        """
         label = os.path.basename(module_or_file).removesuffix(".py")  # noqa: PTH119 - a module name is no path
-        return self._add(label, module_or_file, lambda: import_module_or_file(module_or_file))
+        return self._add(label, module_or_file, importer_of(module_or_file))
 
     def _add(self, name: str, value: str, importer: Callable[[], object]) -> PluginRecord:
         if any(normalized(record.distribution) == normalized(name) for record in self.plugins):
-            raise PluginError(f"there is a plugin {name!r} already.", fix="register this one under another name.")
+            raise PluginError(
+                f"there is a plugin {name!r} already.", fix="give this one another name, or leave it out."
+            )
         loaded = load(PluginRecord(distribution=name, version="", entry_point=name, value=value), importer)
         if loaded.record.status != "loaded":
             raise failures.load_error(loaded.record)
@@ -147,6 +153,9 @@ class PluginRegistry:
         for plugin in self.plugins:
             if plugin.status != "loaded" and any(_provides(plugin, kind, prefix, bare) for kind in KINDS):
                 raise failures.unavailable(plugin)
+        for plugin in self.plugins:
+            if plugin.status == "loaded" and plugin.answers_to(name):
+                raise failures.not_a_component(name, plugin)
         raise failures.not_found_anywhere(name, self.components())
 
     def is_available(self, kind: Kind, name: str) -> bool:
@@ -190,6 +199,23 @@ class PluginRegistry:
         """Open a collection; errors as for `create_embedder`, and whatever StoreError the backend raises."""
         store = self.store_class(name)
         return store.open(spec, self.make_config("vector_store", name, options))
+
+    def async_store_class(self, name: str) -> type[AsyncVectorStore]:
+        """Import and return the asynchronous class of a vector store: its own, or its synchronous one in threads.
+
+        Errors as for `create_embedder`.
+        """
+        component = self.find("vector_store", name)
+        own = construction.load_async_factory(component)
+        return interfaces.asynchronous(construction.load_factory(component)) if own is None else own
+
+    async def open_store_async(self, name: str, spec: CollectionSpec, options: Options = None) -> AsyncVectorStore:
+        """Open a collection for use in the running event loop; errors as for `open_store`."""
+        import asyncio  # noqa: PLC0415 - listing components does without
+
+        # In a thread: importing a backend's library may take seconds.
+        store = await asyncio.to_thread(self.async_store_class, name)
+        return await store.open(spec, self.make_config("vector_store", name, options))
 
     def commands(self) -> list[Command]:
         """Call the plugins' command hooks and return their sub-commands, by name.

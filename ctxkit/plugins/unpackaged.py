@@ -6,22 +6,29 @@ import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 from ctxkit.errors import PluginLoadError
 
 
-def import_module_or_file(target: str) -> ModuleType:
-    """Import `package.module` or `folder/file.py`; whatever its import raises comes through.
+def importer_of(target: str) -> Callable[[], ModuleType]:
+    """Return what imports `package.module` or `folder/file.py`, which becomes the module named like the file.
 
-    A file becomes the module named like it, so that its components say `factory="file:Name"`. Raises PluginLoadError
-    when there is no such file, or when that module name is taken.
+    Raises PluginLoadError when the target can be neither, when there is no such file, or when its name is taken.
     """
     path = Path(target)
     if path.suffix != ".py":
-        return importlib.import_module(target)
-    if not path.is_file():
+        if not all(part.isidentifier() for part in target.split(".")):
+            meant = Path(f"{target}.py")
+            raise PluginLoadError(
+                f"{target!r} is neither a Python file nor the name of a module.",
+                fix=f"did you mean {meant}?" if _is_file(meant) else "give folder/file.py or package.module.",
+            )
+        return partial(importlib.import_module, target)
+    if not _is_file(path):
         raise PluginLoadError(f"there is no file {target}.", fix="give a Python file, or a module without `.py`.")
     path = path.resolve()
     name = re.sub(r"\W", "_", path.stem)
@@ -29,7 +36,14 @@ def import_module_or_file(target: str) -> ModuleType:
         raise PluginLoadError(
             f"the file {target} would hide the module {name!r}.", fix="give the file a name that no module has."
         )
-    return sys.modules[name] if name in sys.modules else _import_file(name, path)
+    return partial(_import_file, name, path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that must not be read
+        return False
 
 
 def _is_taken(name: str, path: Path) -> bool:
@@ -41,6 +55,8 @@ def _is_taken(name: str, path: Path) -> bool:
 
 
 def _import_file(name: str, path: Path) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:  # pragma: no cover - a name ending in .py always has a loader
         raise PluginLoadError(f"{path} is not a Python file.", fix="give a Python file.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 
 from ctxkit.errors import ConfigError
@@ -57,7 +58,8 @@ def check_name(name: str) -> Names:
     would make messages ambiguous, ctxkit's own names, and names that make classes which other tools take for theirs.
     """
     if not _NAME.fullmatch(name) or len(name) > MAX_LENGTH:
-        raise ConfigError(f"{name!r} is no name for a plugin.", fix=_advice(name))
+        shown = name if len(name) <= 2 * MAX_LENGTH else f"{name[: 2 * MAX_LENGTH]}..."
+        raise ConfigError(f"{shown!r} is no name for a plugin.", fix=_advice(name))
     if name.startswith(_PREFIX):
         raise ConfigError(
             f"{name!r} begins with {_PREFIX!r}, which the distribution's name gets anyway.",
@@ -89,8 +91,8 @@ def _owner(name: str) -> str | None:
 
 def _advice(name: str) -> str:
     """Return what to write instead, with the nearest name that would do where there is one."""
-    nearest = (
-        normalized(re.sub(r"[^A-Za-z0-9._-]+", "-", name)).strip("-").lstrip("-0123456789")[:MAX_LENGTH].strip("-")
-    )
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # an umlaut loses its dots
+    nearest = normalized(re.sub(r"[^A-Za-z0-9._-]+", "-", plain)).strip("-").lstrip("-0123456789")
+    nearest = nearest[:MAX_LENGTH].strip("-")
     rule = f"use letters a-z, digits and single hyphens, a letter first, {MAX_LENGTH} characters at most"
     return f"{rule}: {nearest}." if _NAME.fullmatch(nearest) else f"{rule}, for example acme-db."

@@ -18,15 +18,9 @@ def write(project: Project, into: Path) -> Path:
     or a kill, leaves no half of a project under that name. Raises ConfigError when the place is taken or not writable.
     """
     target = into / project.names.distribution
-    if not into.is_dir():
-        raise ConfigError(f"there is no folder {into}.", fix="make it first, or name another one with --into.")
-    if os.path.lexists(target):
-        raise ConfigError(
-            f"{target} exists already, and nothing is overwritten.",
-            fix="choose another name, or another folder with --into, or move that one away.",
-        )
     draft = into / f".{project.names.distribution}.{secrets.token_hex(4)}"
     try:
+        _check_place(into, target)
         draft.mkdir()
         try:
             _fill(draft, project)
@@ -41,6 +35,18 @@ def write(project: Project, into: Path) -> Path:
             fix="choose a folder that you can write to with --into.",
         ) from error
     return target
+
+
+def _check_place(into: Path, target: Path) -> None:
+    if into.is_file():
+        raise ConfigError(f"{into} is a file, not a folder.", fix="name a folder with --into.")
+    if not into.is_dir():
+        raise ConfigError(f"there is no folder {into}.", fix="make it first, or name another one with --into.")
+    if os.path.lexists(target):
+        raise ConfigError(
+            f"{target} exists already, and nothing is overwritten.",
+            fix="choose another name, or another folder with --into, or move that one away.",
+        )
 
 
 def _fill(folder: Path, project: Project) -> None:

@@ -100,36 +100,70 @@ def test_load_module(write: Install) -> None:
         ("acme_bad", "1 / 0", ZeroDivisionError),
         ("acme_bad", "def broken(:", SyntaxError),
         ("acme_bad", "raise SystemExit", SystemExit),
-        ("json", HOOK.format("x"), PluginLoadError),
-        ("acme_handmade", HOOK.format("x"), PluginLoadError),
     ],
 )
 def test_load_bad_file(
     write: Install,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
     source: str,
     cause: type[BaseException],
 ) -> None:
-    """A file that fails, or would hide a module, raises its cause and leaves nothing behind."""
-    monkeypatch.setitem(sys.modules, "acme_handmade", ModuleType("acme_handmade"))
+    """A file that fails raises its cause and leaves nothing behind."""
     path = write(name, source).rename(tmp_path / f"{name}.py")
-    before = sys.modules.get(name)
     registry = PluginRegistry()
     with pytest.raises(PluginLoadError, match="Fix: correct") as caught:
         registry.load_path(str(path))
     assert type(caught.value.__cause__) is cause
-    assert sys.modules.get(name) is before
+    assert name not in sys.modules
     assert registry.plugins == []
 
 
-@pytest.mark.parametrize("target", ["absent.py", "acme_absent", "folder/acme"])
-def test_load_absent(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file or module that is not there is a load error that names it."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(PluginLoadError, match=target.rpartition("/")[2].removesuffix(".py")):
+@pytest.mark.parametrize("name", ["json", "acme_handmade"])
+def test_load_file_of_a_taken_name(write: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A file that would hide a module is refused, and the module stays."""
+    monkeypatch.setitem(sys.modules, "acme_handmade", ModuleType("acme_handmade"))
+    path = write(name, HOOK.format("x")).rename(tmp_path / f"{name}.py")
+    before = sys.modules[name]
+    with pytest.raises(PluginLoadError, match=r"would hide the module .* Fix: give the file a name"):
+        PluginRegistry().load_path(str(path))
+    assert sys.modules[name] is before
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("absent.py", r"there is no file absent\.py\. Fix: give a Python file, or a module without `\.py`\."),
+        ("acme_absent", r"No module named 'acme_absent'\. Fix: install 'acme_absent', or name its file, as in folder/"),
+        ("acme_gone.part", r"No module named 'acme_gone'\. Fix: install 'acme_gone', or name its file"),
+        ("folder/acme", r"'folder/acme' is neither .* Fix: give folder/file\.py or package\.module\."),
+        ("folder/there", r"'folder/there' is neither .* Fix: did you mean folder/there\.py\?"),
+        ("folder", r"it implements no hook of ctxkit\. Fix: correct folder\."),
+        ("", r"'' is neither"),
+        (".", r"'\.' is neither"),
+        ("-x", r"'-x' is neither"),
+        ("a" * 5000 + ".py", "there is no file aaa"),
+        ("-" * 5000, "is neither a Python file"),
+        ("needs.py", r"No module named 'acme_is_not_there'\. Fix: install the module 'acme_is_not_there', or correct"),
+    ],
+)
+def test_load_absent(target: str, says: str, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not there, or can be no plugin, is one load error with one fix."""
+    monkeypatch.chdir(site)
+    (site / "folder").mkdir()
+    (site / "folder" / "there.py").write_text("")
+    (site / "needs.py").write_text("import acme_is_not_there")
+    with pytest.raises(PluginLoadError, match=says) as caught:
         PluginRegistry().load_path(target)
+    assert str(caught.value).count("Fix: ") == 1
+
+
+def test_interrupted_import(write: Install, complaints: Complaints) -> None:
+    """Ctrl-C stops a plugin that does not finish, and says which one it was."""
+    write("acme_slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        PluginRegistry().load_path("acme_slow")
+    assert complaints() == ["interrupted while loading the plugin 'acme_slow'. Fix: correct acme_slow."]
 
 
 COMMAND = "\nimport typer\n@hookimpl\ndef ctxkit_commands(): return [({!r}, typer.Typer())]\n"
