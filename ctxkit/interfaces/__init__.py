@@ -18,8 +18,10 @@ from ctxkit.interfaces.spec import SPEC_VERSION, BackendSpec, Kind
 from ctxkit.interfaces.values import InvalidValueError
 
 if TYPE_CHECKING:
+    from ctxkit.interfaces.async_vector_store import AsyncVectorStore
     from ctxkit.interfaces.config import BackendConfig
     from ctxkit.interfaces.embedder import Embedder
+    from ctxkit.interfaces.executor_vector_store import ExecutorVectorStore, asynchronous
     from ctxkit.interfaces.harness import DirectoryHarness, Harness
     from ctxkit.interfaces.llm import LLM, Completion, Message, Usage
     from ctxkit.interfaces.tokenizer import Tokenizer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LLM",
     "SPEC_VERSION",
+    "AsyncVectorStore",
     "BackendConfig",
     "BackendSpec",
     "Capabilities",
@@ -36,6 +39,7 @@ __all__ = [
     "DirectoryHarness",
     "Embedder",
     "EmbedderCapabilities",
+    "ExecutorVectorStore",
     "Harness",
     "InvalidValueError",
     "Kind",
@@ -47,14 +51,17 @@ __all__ = [
     "TokenizerCapabilities",
     "Usage",
     "VectorStore",
+    "asynchronous",
 ]
 
 _HOME_OF = {
+    "AsyncVectorStore": "async_vector_store",
     "BackendConfig": "config",
     "CollectionSpec": "vector_store",
     "Completion": "llm",
     "DirectoryHarness": "harness",
     "Embedder": "embedder",
+    "ExecutorVectorStore": "executor_vector_store",
     "Harness": "harness",
     "LLM": "llm",
     "Message": "llm",
@@ -63,6 +70,7 @@ _HOME_OF = {
     "Tokenizer": "tokenizer",
     "Usage": "llm",
     "VectorStore": "vector_store",
+    "asynchronous": "executor_vector_store",
 }
 
 

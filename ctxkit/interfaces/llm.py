@@ -22,7 +22,11 @@ class Usage(FrozenModel):
 
 
 class Completion(FrozenModel):
-    """What a model answered, which model it was, what it took and why it stopped."""
+    """What a model answered, which model it was, what it took and why it stopped.
+
+    `text` is empty when the model said nothing. `finish_reason` is "stop", "length" where the answer was cut, or
+    "tool_calls" where the model wants a tool called; a provider's other words stay as they are.
+    """
 
     text: str
     model: str
@@ -31,9 +35,15 @@ class Completion(FrozenModel):
 
 
 class LLM(ABC):
-    """Completes a conversation. Constructed from its configuration; safe to call from several threads.
+    """Completes a conversation. Constructed from its configuration; safe to call from several threads and event loops.
 
-    Messages are mappings with `role` ("system", "user", "assistant") and `content`.
+    Messages are mappings with `role` ("system", "user", "assistant") and `content`. A call that fails raises the
+    LLMError that says how: RateLimitedError, AuthenticationFailedError, ModelNotFoundError, ContextTooLongError,
+    ContentRefusedError, ProviderUnavailableError, ProviderTimeoutError, or LLMError itself for any other reason.
+    What may pass is tried again a bounded number of times, and never once a stream has given its first piece.
+
+    An adapter of a provider names these options of its configuration `base_url`, `api_key`, `model`, `timeout` (seconds
+    without a sign of the provider) and `max_retries`.
     """
 
     @abstractmethod
@@ -45,14 +55,25 @@ class LLM(ABC):
         temperature: float | None = None,
         **options: Any,
     ) -> Completion:
-        """Return the model's answer; raises LLMError."""
+        """Return the model's answer; raises LLMError.
+
+        An option that the provider does not take is left out with a warning or a line of log that names it, or refused
+        with LLMError; `max_tokens` and `temperature` are never refused.
+        """
 
     def stream(self, messages: Sequence[Message], **options: Any) -> Iterator[str]:
-        """Yield the answer piece by piece; the default yields it whole."""
+        """Yield the answer piece by piece; the default yields it whole.
+
+        An answer that breaks off raises LLMError after the pieces that came. Closing the iterator, or leaving it,
+        ends the call.
+        """
         yield self.complete(messages, **options).text
 
     async def acomplete(self, messages: Sequence[Message], **options: Any) -> Completion:
-        """Return the model's answer without blocking the event loop."""
+        """Return the model's answer without blocking the event loop; cancelled, it ends the call.
+
+        The default uses a thread, in which a cancelled call goes on until it times out.
+        """
         return await asyncio.to_thread(self.complete, messages, **options)
 
     async def astream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[str]:
