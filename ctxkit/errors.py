@@ -26,6 +26,13 @@ CtxkitError
     EmbedderTimeoutError          it did not answer in time
   TokenizerError                  a tokenizer failed to load, or text cannot be tokenized
   LLMError                        a language model call failed
+    RateLimitedError              the provider wants fewer calls; `retry_after` says when to ask again
+    AuthenticationFailedError     the key is missing, wrong, another provider's, or not allowed to do this
+    ModelNotFoundError            the provider has no such model, or not for this key
+    ContextTooLongError           the messages do not fit the model's context
+    ContentRefusedError           the provider or the model refused to answer
+    ProviderUnavailableError      the provider cannot be reached, failed, or gave no answer that can be read
+    ProviderTimeoutError          the provider did not answer in time
   ContextError                    a prompt cannot be built
     BudgetTooSmallError           the question alone does not fit the token budget
   IngestError                     a path given for ingestion cannot be read
@@ -38,10 +45,13 @@ from __future__ import annotations
 
 __all__ = [
     "AmbiguousPluginError",
+    "AuthenticationFailedError",
     "BudgetTooSmallError",
     "CollectionNotFoundError",
     "ConfigError",
+    "ContentRefusedError",
     "ContextError",
+    "ContextTooLongError",
     "CtxkitError",
     "DimensionMismatchError",
     "EmbedderError",
@@ -55,9 +65,13 @@ __all__ = [
     "LLMError",
     "MetricMismatchError",
     "MissingDependencyError",
+    "ModelNotFoundError",
     "PluginError",
     "PluginLoadError",
     "PluginNotFoundError",
+    "ProviderTimeoutError",
+    "ProviderUnavailableError",
+    "RateLimitedError",
     "StoreClosedError",
     "StoreCorruptError",
     "StoreError",
@@ -204,6 +218,49 @@ class TokenizerError(CtxkitError):
 
 class LLMError(CtxkitError):
     """A language model call failed."""
+
+
+class RateLimitedError(LLMError):
+    """The provider wants fewer calls; `retry_after` is how many seconds it asks to wait, None where it does not say."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str | None = None,
+        backend: str | None = None,
+        collection: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, fix=fix, backend=backend, collection=collection)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"retry_after": self.retry_after})
+
+
+class AuthenticationFailedError(LLMError):
+    """The key is missing, wrong, another provider's, or not allowed to do this."""
+
+
+class ModelNotFoundError(LLMError):
+    """The provider has no such model, or not for this key."""
+
+
+class ContextTooLongError(LLMError):
+    """The messages do not fit the model's context."""
+
+
+class ContentRefusedError(LLMError):
+    """The provider or the model refused to answer."""
+
+
+class ProviderUnavailableError(LLMError):
+    """The provider cannot be reached, failed, or gave no answer that can be read."""
+
+
+class ProviderTimeoutError(LLMError):
+    """The provider did not answer in time."""
 
 
 class ContextError(CtxkitError):

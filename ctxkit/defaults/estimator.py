@@ -23,6 +23,8 @@ CONCATENATION_BOUND = 16
 UNSETTLED_SURCHARGE = 2
 _BLOCK = 1 << 10  # characters counted at a time
 _SCAN = 256
+_NEAR = 16  # characters beyond a cut in a long word that are tried too, up to a length of _FAR
+_FAR = 4096
 _TOPS = (0x7F, 0xFFFF, 0x10FFFF)
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -139,8 +141,8 @@ def _longest(length: int, left: Callable[[int], int]) -> int:
     """Return a size up to `length` that fits, the next of which, if there is one, does not.
 
     `left(size)` is the number of tokens left. It falls with size but for short dips, where a word becomes a token, so
-    up to _SCAN every size is tried, longest first. Beyond, each look is dear and the text too uniform for words: the
-    search doubles, guesses where a straight line would end, strides from there, then halves.
+    up to _SCAN every size is tried, longest first. Beyond, each look is dear: the search doubles, guesses where a
+    straight line would end, strides from there, then halves; up to _FAR it looks across the dip where it ended.
     """
     if length <= _SCAN:
         return next((size for size in range(length, 0, -1) if left(size) >= 0), 0)
@@ -158,6 +160,9 @@ def _longest(length: int, left: Callable[[int], int]) -> int:
         else:
             high, guess = middle, middle - stride
         stride *= 2
+    if length <= _FAR:
+        while more := next((size for size in range(min(low + _NEAR, length), low, -1) if left(size) >= 0), 0):
+            low = more
     return low
 
 
@@ -243,8 +248,9 @@ class EstimatingTokenizer(Tokenizer):
         """Return the longest beginning (side "right") or end (side "left") of `text` within `max_tokens` tokens.
 
         One more character would not fit. A still longer part that counts less can be missed only where more than 256
-        characters in a row hold no blank, no line break and no change between letters and digits. A surrogate pair is
-        kept or dropped whole. Raises TokenizerError if `max_tokens` is negative or `side` is neither.
+        characters in a row hold no blank, no line break and no change between letters and digits; up to 4096 of them,
+        only if it is more than 16 characters longer. A surrogate pair is kept or dropped whole. Raises TokenizerError
+        if `max_tokens` is negative or `side` is neither.
         """
         if max_tokens < 0:
             raise TokenizerError(f"max_tokens is {max_tokens}.", fix="give a budget of 0 or more.")

@@ -78,7 +78,8 @@ class EmbedderCapabilities(CheckedValue):
     """What an embedder can do under its default configuration.
 
     `dimension`: length of its vectors (None: known once the model is loaded). `offline`: never touches the
-    network. `costs`: a call costs money or much time, so results are worth caching.
+    network. `costs`: a call costs money or much time, so results are worth caching. `semantic`: what says the same is
+    near; without it, what is spelled alike.
     """
 
     dimension: int | None = None
@@ -86,6 +87,7 @@ class EmbedderCapabilities(CheckedValue):
     offline: bool = True
     costs: bool = False
     truncates: bool = True
+    semantic: bool = True
 
     rules: ClassVar[Mapping[str, Rule]] = {
         "dimension": optional(number(least=1)),
@@ -93,6 +95,7 @@ class EmbedderCapabilities(CheckedValue):
         "offline": flag,
         "costs": flag,
         "truncates": flag,
+        "semantic": flag,
     }
 
 

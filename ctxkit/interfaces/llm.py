@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from pydantic import Field
@@ -77,8 +78,15 @@ class LLM(ABC):
         return await asyncio.to_thread(self.complete, messages, **options)
 
     async def astream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[str]:
-        """Yield the answer piece by piece without blocking the event loop."""
-        yield (await self.acomplete(messages, **options)).text
+        """Yield the answer piece by piece without blocking the event loop; the default pulls `stream` in a thread."""
+        pieces = await asyncio.to_thread(iter, self.stream(messages, **options))
+        try:
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+        finally:
+            # A generator that is abandoned closes its connection; one that is running cannot be closed.
+            with suppress(ValueError):
+                getattr(pieces, "close", lambda: None)()
 
     def generate_sync(self, prompt: str, **options: Any) -> str:
         """Return the answer to one user message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ctxkit.local.schema import DROPPED_SEQ, State, read_state
 _CHECKPOINT_PAGES = 8192
 _WAL_KEPT_BYTES = 64 * 2**20
 _CACHE_KIB = 16_384
+_POLL_SECONDS = 0.005
 
 
 def connect(
@@ -33,7 +35,7 @@ def connect(
             # Bytes, because a damaged row may be no UTF-8: it is checked before it is decoded.
             connection.text_factory = bytes
             if database is not None:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _use_wal(connection, place.busy_timeout)
             connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
@@ -42,6 +44,23 @@ def connect(
             connection.close()
             raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
+    """Turn the write-ahead log on, in turn with others who do the same to a new file.
+
+    SQLite does not wait here, because it changes a lock that it holds: https://www.sqlite.org/c3ref/busy_handler.html.
+    """
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 class Session:
@@ -58,8 +77,7 @@ class Session:
         self._closed = False
         self.incarnation = ""
         self._file = self._identity()
-        if database is not None:
-            _SESSIONS.add(self)
+        _SESSIONS.add(self)
 
     @contextmanager
     def read(self) -> Iterator[tuple[sqlite3.Connection, State]]:
@@ -162,11 +180,13 @@ _FORKING: list[Session] = []
 
 def _before_fork() -> None:
     # SQLite's own bookkeeping of file locks is inherited by a child that does not hold those locks, so no
-    # connection may be open across a fork: https://www.sqlite.org/howtocorrupt.html (2.6).
+    # connection may be open across a fork: https://www.sqlite.org/howtocorrupt.html (2.6). One in memory is copied
+    # whole, as long as no other thread is using it just then.
     for session in list(_SESSIONS):
         session.lock.acquire()
         _FORKING.append(session)
-        session.suspend()
+        if session.database is not None:
+            session.suspend()
 
 
 def _after_fork_in_parent() -> None:

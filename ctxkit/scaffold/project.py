@@ -74,5 +74,6 @@ def _places(names: Names, kind: Kind) -> dict[str, str]:
         "@KEYWORD@": KEYWORDS[kind],
         "@CORE@": allowed,
         "@DEPENDENCIES@": "".join(f', "{each}"' for each in _DEPENDENCIES.get(kind, ())),
-        "@CONFORMANCE@": f'"ctxkit-conformance{allowed}", ' if kind == "vector_store" else "",
+        "@TARGET@": f"{kind}:{names.name}",
+        "@CONFORMANCE@": f'"ctxkit-conformance{allowed}", ',
     }

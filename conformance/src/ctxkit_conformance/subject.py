@@ -10,7 +10,14 @@ from ctxkit.errors import ConfigError, PluginLoadError
 from ctxkit.interfaces import BackendConfig, BackendSpec, Harness, Kind
 from ctxkit.interfaces.values import CheckedValue
 from ctxkit.plugins import KINDS, Component, PluginRegistry
-from ctxkit.plugins.construction import check_requirements, load_config_class, load_factory, load_target, make_config
+from ctxkit.plugins.construction import (
+    check_requirements,
+    load_async_factory,
+    load_config_class,
+    load_factory,
+    load_target,
+    make_config,
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,7 @@ class Subject:
     @property
     def async_factory(self) -> type[Any] | None:
         """The class with an asynchronous driver of its own, if one is announced."""
-        target = self.spec.async_factory
-        return None if target is None else load_target(self.component, target)
+        return None if self.spec.async_factory is None else load_async_factory(self.component)
 
     @property
     def config_class(self) -> type[BackendConfig]:

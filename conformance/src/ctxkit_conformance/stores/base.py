@@ -10,11 +10,20 @@ import pytest
 
 from ctxkit.errors import UnsupportedError
 from ctxkit.filters import Where, check_operators
-from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harness, VectorStore
+from ctxkit.interfaces import (
+    AsyncVectorStore,
+    BackendConfig,
+    Capabilities,
+    CollectionSpec,
+    Harness,
+    VectorStore,
+    asynchronous,
+)
 from ctxkit.plugins import PluginRegistry
 from ctxkit.records import Hits, Metric, Record, RecordBatch
 from ctxkit_conformance.component import ComponentChecks
 from ctxkit_conformance.harness import AuthorsHarness, harness_for
+from ctxkit_conformance.stores.bridge import Face, bridged, loop_of, parametrize_face
 from ctxkit_conformance.subject import Subject, find_subject
 
 METRICS: list[Metric] = ["cosine", "dot", "l2"]
@@ -27,13 +36,19 @@ class StoreChecks(ComponentChecks):
 
     Say what is under test in one of two ways: `component`, the name under which an installed plugin announces the
     store; or `store_class` together with `make_config`. `capabilities` is needed only for a class whose configuration
-    does not answer `capabilities()`: then it is what the backend's BackendSpec says. The tolerances of scores are the
-    contract's; a store that is more exact can set its own.
+    does not answer `capabilities()`: then it is what the backend's BackendSpec says. `async_class` is a class with an
+    asynchronous driver of its own, if there is one. The tolerances of scores are the contract's; a store that is more
+    exact can set its own.
+
+    A group of checks whose `faces` say so runs a second time through the asynchronous face: `async_class`, or else the
+    one that every store has.
     """
 
+    faces: ClassVar[tuple[Face, ...]] = ("sync",)
     component: ClassVar[str] = ""
     subject: ClassVar[Subject | None] = None
     store_class: ClassVar[type[VectorStore]]
+    async_class: ClassVar[type[AsyncVectorStore] | None] = None
     capabilities: ClassVar[Capabilities | None] = None
     relative_tolerance: ClassVar[float] = 1e-4
     absolute_tolerance: ClassVar[float] = 1e-6
@@ -44,6 +59,7 @@ class StoreChecks(ComponentChecks):
             cls.subject = find_subject(PluginRegistry.discover(), f"vector_store:{cls.component}")
         if "subject" in vars(cls) and cls.subject is not None:
             cls.store_class = cls.subject.factory
+            cls.async_class = cls.subject.async_factory
             declared = cls.subject.capabilities()
             cls.capabilities = declared if isinstance(declared, Capabilities) else None
 
@@ -53,6 +69,26 @@ class StoreChecks(ComponentChecks):
         A backend that keeps nothing in folders derives a namespace of its own from the path.
         """
         raise NotImplementedError(f"{type(self).__name__} has to set `component`, or define make_config(self, folder).")
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run the checks of a group through each of its faces."""
+        parametrize_face(metafunc)
+
+    @pytest.fixture
+    def face(self) -> Face:
+        """The face that a check goes through."""
+        return "sync"
+
+    @pytest.fixture(autouse=True)
+    def _through_the_face(self, face: Face, request: pytest.FixtureRequest) -> None:
+        if face == "async":
+            # For this check alone: pytest makes an instance for each.
+            vars(self)["store_class"] = bridged(self.async_face, loop_of(request.config))
+
+    @property
+    def async_face(self) -> type[AsyncVectorStore]:
+        """The class of the asynchronous face."""
+        return self.async_class or asynchronous(self.store_class)
 
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> Harness:

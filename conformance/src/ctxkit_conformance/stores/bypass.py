@@ -17,6 +17,7 @@ class BypassChecks(StoreChecks):
     """What is stored, read by every way there is: each method, another handle, and around the store."""
 
     tier = "T1"
+    faces = ("sync", "async")
 
     @covers(clauses.UPSERT, clauses.METADATA, clauses.VECTORS)
     def test_every_way_of_reading_agrees(self, harness: Harness, config: BackendConfig, metric: Metric) -> None:

@@ -11,15 +11,16 @@ from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harne
 from ctxkit.records import Metric, Record
 from ctxkit_conformance.marks import covers
 from ctxkit_conformance.stores import clauses
-from ctxkit_conformance.stores.base import StoreChecks, must_refuse
+from ctxkit_conformance.stores.base import StoreChecks, found_by_words, must_refuse
 
-NAMES = ["a", "A", "é", "e\u0301", "../x", "a/b", "日本", ".", "con", "x" * 512, "\U0001f600" * 512, " ", "a\0b"]
+NAMES = ["a", "A", "é", "e\u0301", "../x", "a/b", "日本", ".", "con", "x" * 512, "x" * 511 + "y", "\U0001f600" * 512, " ", "a\0b"]
 
 
 class CollectionChecks(StoreChecks):
     """Names of any kind, isolation, the catalogue, configurations that do not fit."""
 
     tier = "T1"
+    faces = ("sync", "async")
 
     @covers(clauses.COLLECTIONS)
     def test_collections_are_apart(self, config: BackendConfig, metric: Metric) -> None:
@@ -31,6 +32,19 @@ class CollectionChecks(StoreChecks):
         assert [store.spec.name for store in stores] == NAMES
         for store in stores:
             store.close()
+
+    @covers(clauses.COLLECTIONS)
+    def test_names_stay_inside_the_folder(self, config: BackendConfig, metric: Metric, tmp_path: Path) -> None:
+        """A failure means that whoever may choose a collection's name may write and delete anywhere on the disk."""
+        before = {path.name for path in tmp_path.iterdir()}
+        with self.open(config, metric, name="in") as store:
+            store.upsert([Record("a", "", [1, 0, 0])])
+        folder = {path.name for path in tmp_path.iterdir()}
+        for name in ("../out", "../../out", str(tmp_path / "out"), "..", "in/../../out"):
+            with self.open(config, metric, name=name) as store:
+                store.upsert([Record("a", "", [1, 0, 0])])
+        assert {path.name for path in tmp_path.iterdir()} == folder, "a collection was made outside of the folder"
+        assert len(folder - before) <= 1
 
     @covers(clauses.COLLECTIONS)
     def test_listed_and_described(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
@@ -56,7 +70,7 @@ class CollectionChecks(StoreChecks):
         """A failure means that dropped data is still read, or that dropping one collection takes another along."""
         old, other = self.open(config, metric), self.open(config, metric, name="C")
         for store in (old, other):
-            store.upsert([Record("a", "", [1, 0, 0])])
+            store.upsert([Record("a", "word", [1, 0, 0])])
         if "c" not in self.store_class.list_collections(config):
             assert not declared.persistent
             with pytest.raises(CollectionNotFoundError):
@@ -65,7 +79,8 @@ class CollectionChecks(StoreChecks):
             self.store_class.drop_collection(config, "c")
             assert self.store_class.list_collections(config) == ["C"]
             with self.open(config, metric) as new:
-                assert new.count() == 0
+                assert (new.count(), new.get(["a"]), new.query([1, 0, 0], 1)[0].ids) == (0, [None], [])
+                assert found_by_words(new, "word") == [], "the words of a dropped collection are still found"
                 for call in (old.count, lambda: old.upsert([Record("b", "", [1, 0, 0])]), lambda: old.delete(["a"])):
                     with pytest.raises(CollectionNotFoundError):
                         call()

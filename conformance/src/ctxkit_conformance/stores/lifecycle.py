@@ -19,6 +19,7 @@ class LifecycleChecks(StoreChecks):
     """Capabilities, stats, flush, optimize, close."""
 
     tier = "T1"
+    faces = ("sync", "async")
 
     @covers(clauses.CAPABILITIES)
     def test_capabilities(self, store: VectorStore, declared: Capabilities, metric: Metric) -> None:
@@ -47,6 +48,9 @@ class LifecycleChecks(StoreChecks):
         assert len(after[0]) == 20
         stats = store.stats()
         assert (stats.rows, stats.vectors) == (1501 if store.capabilities.optional_vectors else 1500, 1500)
+        store.upsert([Record("after", "zebra", [-1, -2, -3])])
+        assert store.query([-1, -2, -3], 1)[0].ids == ["after"], "what is written after optimize is not found"
+        assert found_by_words(store, "zebra") == ([] if store.capabilities.text_search is None else ["after"])
         assert store.health().ok
 
     @covers(clauses.CLOSING)
@@ -89,6 +93,10 @@ class LifecycleChecks(StoreChecks):
         """A failure means that `with` leaves files, sockets or threads behind."""
         with self.open(config, metric) as store:
             store.upsert([Record("a", "", [1, 0, 0])])
+        with pytest.raises(StoreClosedError):
+            store.count()
+        with pytest.raises(ZeroDivisionError), self.open(config, metric, name="other") as store:
+            raise ZeroDivisionError
         with pytest.raises(StoreClosedError):
             store.count()
 

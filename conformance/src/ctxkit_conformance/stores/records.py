@@ -27,16 +27,31 @@ VALUES = {
     "e": 1e22,
     "n": "a\0b",
     "empty": "",
+    "long": "é" * 30_000,
 }
-LISTS = {"ints": [1, 2], "reals": [1.0, 2.5], "flags": [True, False], "words": ["x", ""]}
-IDS = ["A", "a", "é", "e\u0301", " ", "\0", "x" * 512, "日本", "\U0001f600", "'; DROP TABLE records; --"]
-TEXTS = ["", "\0", "a\0b", "line\n", "\U0001f469\u200d\U0001f680", "ß", "x" * 10_000, "'\"", "$", "\ufeff"]
+LISTS = {
+    "ints": [1, 2],
+    "reals": [1.0, 2.5],
+    "flags": [True, False],
+    "words": ["x", ""],
+    "single": ["x"],
+    "again": ["b", "a", "b"],
+}
+# Pairs that case folding, normalisation, trimming or a number's value would make one, and the longest there are.
+IDS = ["A", "a", "a ", "a\0", "é", "e\u0301", " ", "\0", "1", "01", "x" * 512, "é" * 256, "日本", "\U0001f600", "'; DROP"]
+TEXTS = [
+    *("", "\0", "a\0b", "line\n", " padded ", "a\r\nb", "e\u0301", "\U0001f469\u200d\U0001f680", "ß", "ﬁ"),
+    *("x" * 70_000, "'\"", "$", "\ufeff", "'; DROP TABLE records; --"),
+]
+# Names that backends use for columns of their own, or take for a path, a place, or another name.
+KEYS = ["id", "_id", "text", "vector", "metadata", "score", "Key", "key", "a.b", "a b", "0", "é", "e\u0301", "k" * 300]
 
 
 class RecordChecks(StoreChecks):
     """Round trips, replacement, deletion, atomic batches, aliasing."""
 
     tier = "T1"
+    faces = ("sync", "async")
 
     @covers(clauses.GET, clauses.LAW_OF_K)
     def test_empty_store_answers(self, store: VectorStore) -> None:
@@ -67,6 +82,32 @@ class RecordChecks(StoreChecks):
         assert store.delete([IDS[0]]) == 1
         assert store.get(IDS[:2])[0] is None, "ids are compared without regard to case"
         assert store.get(IDS[:2])[1] is not None
+
+    @covers(clauses.METADATA, clauses.FIELD_NAMES)
+    def test_every_key_is_the_callers(self, store: VectorStore) -> None:
+        """A failure means that a field is lost, or overwrites the text, because the backend uses its name itself."""
+        metadata = {key: i for i, key in enumerate(KEYS)}
+        store.upsert([Record("a", "words", [1, 2, 3], metadata), Record("b", "words", [1, 2, 3])])
+        assert store.get(["a"], include_vectors=True) == [Record("a", "words", [1, 2, 3], metadata)]
+        hit = store.query([1, 2, 3], 1)[0][0]
+        assert (hit.id, hit.text, hit.metadata) == ("a", "words", metadata)
+        assert {key: store.count({key: i}) for key, i in metadata.items()} == dict.fromkeys(KEYS, 1)
+
+    @covers(clauses.METADATA)
+    def test_a_field_may_change_its_type(self, store: VectorStore) -> None:
+        """A failure means that the first batch fixes the type of a field, and what differs is converted or dropped."""
+        values = [1, "1", 1.0, True, ["1"], "text"]
+        for i, value in enumerate(values):
+            store.upsert([Record(str(i), "", [1, 0, 0], {"v": value, f"only{i}": value})])
+        expected = [Record(str(i), "", None, {"v": value, f"only{i}": value}) for i, value in enumerate(values)]
+        assert store.get([str(i) for i in range(len(values))]) == expected
+
+    @covers(clauses.METADATA)
+    def test_numpy_scalars_become_pythons(self, store: VectorStore) -> None:
+        """A failure means that metadata computed with numpy is refused, or comes back as another type."""
+        given = {"i": np.int64(7), "f": np.float32(0.5), "b": np.bool_(True), "d": np.float64(1.5), "l": [np.int32(1)]}
+        store.upsert([Record("a", "", [1, 0, 0], given)])
+        assert store.get(["a"]) == [Record("a", "", None, {"i": 7, "f": 0.5, "b": True, "d": 1.5, "l": [1]})]
 
     @covers(clauses.GET)
     def test_get_is_aligned(self, store: VectorStore) -> None:
@@ -115,7 +156,7 @@ class RecordChecks(StoreChecks):
         assert store.get(["b"], include_vectors=True) == [Record("b", "second", None, {"k": 1})]
         assert (store.count(), store.count({"k": 1}), ids_of(store.scan())) == (2, 2, ["a", "b"])
         assert store.query([1, 0, 0], 5)[0].ids == ["a"]
-        assert found_by_words(store, "second") in ([], ["b"])
+        assert found_by_words(store, "second") == ([] if store.capabilities.text_search is None else ["b"])
         store.upsert([Record("a", "modern", None, {"k": 2})])
         assert store.get(["a"], include_vectors=True) == [Record("a", "modern", None, {"k": 2})]
         assert len(store.query([1, 0, 0], 5)[0]) == 0
@@ -123,14 +164,42 @@ class RecordChecks(StoreChecks):
         assert store.query([0, 1, 0], 5)[0].ids == ["a"]
         assert store.delete(["b"]) == 1
 
+    @covers(clauses.OPTIONAL_VECTORS)
+    def test_columns_without_some_vectors(self, store: VectorStore) -> None:
+        """A failure means that the filler of a missing row in a batch of columns is stored, or refused, as a vector."""
+        vectors = np.array([[1, 0, 0], [math.nan] * 3], dtype=np.float32)
+        batch = RecordBatch(["a", "b"], vectors, ["A", "B"], present=np.array([True, False]))
+        if not store.capabilities.optional_vectors:
+            with pytest.raises(InvalidRecordError):
+                store.upsert(batch)
+            return
+        store.upsert(batch)
+        assert store.get(["a", "b"], include_vectors=True) == [Record("a", "A", [1, 0, 0]), Record("b", "B")]
+        assert store.query([1, 0, 0], 5)[0].ids == ["a"]
+
+    @covers(clauses.ATOMIC)
+    def test_columns_of_unequal_length_are_refused(self, store: VectorStore) -> None:
+        """A failure means that a slip of one row shifts texts to other vectors, or drops the last records silently."""
+        for columns in (
+            RecordBatch(["a", "b"], np.ones((1, 3))),
+            RecordBatch(["a"], np.ones((2, 3))),
+            RecordBatch(["a", "b"], np.ones((2, 3)), ["A"]),
+            RecordBatch(["a", "b"], np.ones((2, 3)), None, [{}, {}, {}]),
+        ):
+            with pytest.raises(InvalidRecordError):
+                store.upsert(columns)
+        assert store.count() == 0
+
     @pytest.mark.parametrize(
         "bad",
         [
             Record("", "t", [1, 0, 0]),
             Record("x" * 513, "t", [1, 0, 0]),
+            Record("é" * 257, "t", [1, 0, 0]),
             Record("\ud800", "t", [1, 0, 0]),
             Record("b", "\ud800", [1, 0, 0]),
             Record("b", "t", [1, 0]),
+            Record("b", "t", [1, 0, 0, 0]),
             Record("b", "t", [1, math.nan, 0]),
             Record("b", "t", [1, math.inf, 0]),
             Record("b", "t", [3e38, 3e38, 3e38]),
@@ -202,11 +271,17 @@ class RecordChecks(StoreChecks):
     @covers(clauses.NO_ALIASING)
     def test_input_is_never_changed_nor_shared(self, store: VectorStore) -> None:
         """A failure means that an application changes stored data, or sees its own change, by touching a variable."""
-        vectors = np.eye(3, dtype=np.float32)
+        vectors = np.diag([2.0, 3.0, 4.0]).astype(np.float32)
         metadata = [{"l": [1]}, {"l": [2]}, {"l": [3]}]
         store.upsert(RecordBatch(["a", "b", "c"], vectors, ["x", "y", "z"], metadata))
-        assert vectors.tolist() == np.eye(3).tolist()
-        assert metadata == [{"l": [1]}, {"l": [2]}, {"l": [3]}]
+        assert vectors.tolist() == np.diag([2.0, 3.0, 4.0]).tolist(), "the array of a batch was changed"
+        assert metadata == [{"l": [1]}, {"l": [2]}, {"l": [3]}], "the metadata of a batch was changed"
+        asked, wanted, where = np.array([[3, 0, 0]], dtype=np.float32), ["c", "a"], {"l": [3]}
+        store.query(asked, 1, where=where)
+        store.get(wanted)
+        store.delete(["nobody", "a"], where={"l": [9]})
+        assert asked.tolist() == [[3.0, 0.0, 0.0]], "the array of a query was changed"
+        assert (wanted, where) == (["c", "a"], {"l": [3]}), "the arguments of a read were changed"
         vectors[:] = 7
         metadata[0]["l"].append(9)
         got = store.get(["a"], include_vectors=True)[0]
@@ -220,7 +295,7 @@ class RecordChecks(StoreChecks):
         for record in store.scan(include_vectors=True):
             _scribble(np.asarray(record.vector))
             record.metadata["l"].append(1)
-        assert store.get(["a"], include_vectors=True) == [Record("a", "x", [1.0, 0.0, 0.0], {"l": [1]})]
+        assert store.get(["a"], include_vectors=True) == [Record("a", "x", [2.0, 0.0, 0.0], {"l": [1]})]
 
     @covers(clauses.DELETE)
     def test_delete_by_ids_by_filter_and_by_both(self, store: VectorStore, bare: list[float] | None) -> None:
@@ -237,6 +312,27 @@ class RecordChecks(StoreChecks):
         assert store.delete(["r3"]) == 0
         store.upsert([Record("r3", "again", bare)])
         assert [r and r.text for r in store.get(["r3"])] == ["again"]
+
+    @covers(clauses.DELETE)
+    def test_delete_many(self, store: VectorStore) -> None:
+        """A failure means that a deletion ends with the first page of what it should delete."""
+        ids = [f"r{i}" for i in range(2400)]
+        fill(store, RecordBatch(ids, np.ones((2400, 3)), None, [{"odd": i % 2 == 1} for i in range(2400)]))
+        assert store.delete(where={"odd": True}) == 1200
+        assert store.count() == 1200
+        assert store.delete(ids) == 1200
+        assert ids_of(store.scan()) == []
+
+    @covers(clauses.DELETE, clauses.LAW_OF_K)
+    def test_an_emptied_store_works_again(self, store: VectorStore) -> None:
+        """A failure means that the last record cannot be deleted, or that nothing can be found after it was."""
+        for name in ("a", "b"):
+            store.upsert([Record(name, "word", [1, 0, 0], {"k": 1})])
+            assert store.query([1, 0, 0], 3)[0].ids == [name]
+            assert store.delete([name]) == 1
+            assert store.query([1, 0, 0], 3)[0].ids == []
+            assert (store.count(), store.count({"k": 1}), ids_of(store.scan())) == (0, 0, [])
+            assert found_by_words(store, "word") == []
 
     @covers(clauses.DELETE, clauses.MALFORMED_FILTERS)
     def test_bad_reads_and_deletes_are_refused(self, store: VectorStore) -> None:
@@ -260,11 +356,14 @@ class RecordChecks(StoreChecks):
     def test_declared_fields(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that a field declared as a number fills with text, and filters miss those records."""
         spec = CollectionSpec(
-            name="typed", dimension=3, metric=metric, fields={"n": "int", "x": "number", "s": "str", "f": "float"}
+            name="typed",
+            dimension=3,
+            metric=metric,
+            fields={"n": "int", "x": "number", "s": "str", "f": "float", "b": "bool", "l": "list"},
         )
         with self.open_spec(spec, config) as store:
             store.upsert([Record("a", "", [1, 0, 0], {"n": 1, "x": 1.5, "s": "s", "f": 0.5, "free": True})])
-            for bad in ({"n": 1.0}, {"n": True}, {"x": "1"}, {"s": 1}, {"f": 1}, {"s": ["s"]}):
+            for bad in ({"n": 1.0}, {"n": True}, {"x": "1"}, {"s": 1}, {"f": 1}, {"s": ["s"]}, {"b": 1}, {"l": "s"}):
                 with pytest.raises(InvalidRecordError):
                     store.upsert([Record("b", "", [1, 0, 0], bad)])
             assert store.count({"n": 1, "x": 1.5}) == 1

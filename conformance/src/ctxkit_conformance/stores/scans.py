@@ -19,15 +19,16 @@ class ScanChecks(StoreChecks):
     """Completeness, limits, order, writes meanwhile."""
 
     tier = "T1"
+    faces = ("sync", "async")
 
     @covers(clauses.SCAN)
     def test_scan_is_complete(self, store: VectorStore) -> None:
         """A failure means that an export lacks records or has them twice."""
-        fill(store, [Record(f"r{i}", f"text {i}", [1, i, 0], {"even": i % 2 == 0}) for i in range(600)])
-        assert Counter(r.id for r in store.scan()) == Counter(f"r{i}" for i in range(600))
-        assert Counter(r.id for r in store.scan({"even": True})) == Counter(f"r{i}" for i in range(0, 600, 2))
-        for limit in (0, 1, 599, 600, 601):
-            assert len({r.id for r in store.scan(limit=limit)}) == min(limit, 600)
+        fill(store, [Record(f"r{i}", f"text {i}", [1, i, 0], {"even": i % 2 == 0}) for i in range(2100)])
+        assert Counter(r.id for r in store.scan()) == Counter(f"r{i}" for i in range(2100))
+        assert Counter(r.id for r in store.scan({"even": True})) == Counter(f"r{i}" for i in range(0, 2100, 2))
+        for limit in (0, 1, 2099, 2100, 2101):
+            assert len({r.id for r in store.scan(limit=limit)}) == min(limit, 2100)
         assert len({r.id for r in store.scan({"even": True}, limit=7)}) == 7
         assert all(r.vector is None for r in store.scan())
         for record in store.scan(include_vectors=True):

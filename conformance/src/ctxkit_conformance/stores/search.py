@@ -19,6 +19,7 @@ class SearchChecks(StoreChecks):
     """Geometry by hand, ties, filters inside the search, batches, limits, refusals."""
 
     tier = "T2"
+    faces = ("sync", "async")
 
     @pytest.mark.parametrize("kind", ["float64", "int", "strided", "readonly", "fortran", "list"])
     @covers(clauses.VECTORS)
@@ -89,6 +90,18 @@ class SearchChecks(StoreChecks):
                 assert len(hits) == 4
                 check_order(hits)
 
+    @covers(clauses.SCORES)
+    def test_cosine_stays_within_its_limits(self, config: BackendConfig, declared: Capabilities) -> None:
+        """A failure means that a score of 1.0000001 breaks whoever takes its arc cosine, or a negative distance."""
+        if self.refuses_metric(config, declared, "cosine"):
+            return
+        vectors = np.random.default_rng(7).normal(size=(40, 24)).astype(np.float32)
+        with self.open(config, "cosine", 24) as store:
+            fill(store, RecordBatch([str(i) for i in range(40)], vectors))
+            for hits in store.query(np.concatenate([vectors, -vectors]), 40):
+                assert -1 <= min(hits.scores), "a cosine is below -1"
+                assert max(hits.scores) <= 1, "a cosine is above 1"
+
     @pytest.mark.parametrize("metric", METRICS)
     @covers(clauses.SCORES, clauses.NEAREST)
     def test_scores_against_brute_force(self, config: BackendConfig, declared: Capabilities, metric: Metric) -> None:
@@ -115,6 +128,7 @@ class SearchChecks(StoreChecks):
         assert store.delete([f"r{i}" for i in range(0, 600, 2)]) == 300
         query = rng.normal(size=3)
         assert len(store.query(query, 1000)[0]) == 300
+        assert len(store.query(query, 10**9)[0]) == 300
         assert len(store.query(query, 5)[0]) == 5
         assert len(store.query(query, 50, where={"b": 7})[0]) == 3
         assert len(store.query(query, 2, where={"b": 7})[0]) == 2
@@ -237,14 +251,17 @@ class SearchChecks(StoreChecks):
     @covers(clauses.NO_ALIASING, clauses.SCORES)
     def test_results_are_hits(self, store: VectorStore) -> None:
         """A failure means that a hit lacks the text, the metadata or the metric that a caller reads from it."""
-        store.upsert([Record("a", "text", [1, 0, 0], {"k": 1})])
-        hits = store.query([1, 0, 0], 1)[0]
+        store.upsert([Record("a", "text", [2, 0, 0], {"k": 1})])
+        found = store.query([1, 0, 0], 1)
+        assert isinstance(found, list), "query returns a list with one Hits per query, for one query too"
+        hits = found[0]
         assert isinstance(hits, Hits)
-        assert (hits[0].text, hits[0].metadata, hits[0].vector) == ("text", {"k": 1}, None)
+        assert (hits[0].text, hits[0].metadata) == ("text", {"k": 1})
+        assert hits[0].vector is None, "a vector came back that nobody asked for"
         assert hits[0].metric == store.spec.metric
         with_vector = store.query([[1, 0, 0]], 1, include_vectors=True)[0][0].vector
         assert with_vector is not None
-        assert (with_vector.dtype, with_vector.tolist()) == (np.dtype(np.float32), [1.0, 0.0, 0.0])
+        assert (with_vector.dtype, with_vector.tolist()) == (np.dtype(np.float32), [2.0, 0.0, 0.0])
 
 
 def _score(vector: object, query: object, metric: Metric) -> float:

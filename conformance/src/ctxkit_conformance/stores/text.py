@@ -16,6 +16,7 @@ class TextChecks(StoreChecks):
     """Whole words, limits, filters. How words are stemmed or cut is the backend's own business."""
 
     tier = "T2"
+    faces = ("sync", "async")
 
     @covers(clauses.TEXT_SEARCH)
     def test_text_query(self, store: VectorStore, bare: list[float] | None) -> None:
@@ -27,7 +28,7 @@ class TextChecks(StoreChecks):
             "code": "error E4711 in parser",
             "empty": "",
         }
-        store.upsert([Record(name, text, bare) for name, text in texts.items()])
+        store.upsert([Record(name, text, bare, {"name": name}) for name, text in texts.items()])
         if store.capabilities.text_search is None:
             must_refuse(lambda: store.text_query("fox", 5))
             must_refuse(lambda: store.text_query("", 5))
@@ -47,6 +48,7 @@ class TextChecks(StoreChecks):
         assert sorted(hits.ids) == ["a", "b", "fox"]
         assert (hits[0].distance, hits[0].metric) == (None, None)
         assert {hit.id: hit.text for hit in hits} == {name: texts[name] for name in hits.ids}
+        assert [hit.metadata for hit in hits] == [{"name": name} for name in hits.ids]
         assert len(store.text_query("sentence", 1)) == 1
         if store.capabilities.text_search == "bm25":
             assert (hits.scores > 0).all()
