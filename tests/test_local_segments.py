@@ -205,7 +205,7 @@ def test_a_segment_of_the_future_is_thrown_away(tmp_path: Path) -> None:
     assert plain(path) == got
 
 
-def test_another_vector_under_a_label_is_noticed(tmp_path: Path) -> None:
+def test_another_vector_under_a_label_is_noticed() -> None:
     """A slot is used only while the database holds that very vector."""
     found = segment.Segment("s", 1, 0.0, 1.0, np.array([1, 2, 3]), np.array([7, 8, 9], dtype=np.uint32), _rows(3), None)
     index = layers.Layers(DIMENSION, "dot", found)

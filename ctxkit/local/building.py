@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
 from ctxkit.errors import CtxkitError
 from ctxkit.local import rows, schema, segment
 from ctxkit.local.exact import ExactRows
-from ctxkit.local.index import AnnIndex
+from ctxkit.local.index import AnnIndex, prepared
 from ctxkit.local.layers import Layers
 from ctxkit.local.segment import Segment, Wanted
 from ctxkit.local.session import Session, connect
@@ -209,7 +207,7 @@ class Builder:
         index.reserve(len(kept))
         for start in range(0, len(kept), _BLOCK):
             self._check()
-            index.add(np.ascontiguousarray(kept.rows[start : start + _BLOCK]))
+            index.add(prepared(kept.rows[start : start + _BLOCK], kept.metric))
         return index
 
     def _check(self) -> None:

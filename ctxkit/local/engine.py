@@ -142,7 +142,7 @@ class EngineStore(VectorStore):
         node = parse(where)
         with self._handle.reading(whole=True) as (connection, view):
             mask = None if node == And(()) else view.mask(connection, node)
-            searcher = Searcher(view, connection, spec.metric, self._handle.session.place)
+            searcher = Searcher(view, spec.metric)
             found = [
                 hits if least is None else [hit for hit in hits if hit.score >= least]
                 for hits in searcher.search(queries, limit, mask)
@@ -259,7 +259,10 @@ class EngineStore(VectorStore):
         include_vectors: bool,
     ) -> list[Hits]:
         labels = list({hit.label: None for hits in found for hit in hits})
-        stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=include_vectors)
+        if include_vectors:
+            stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=True)
+        else:
+            stored = rows.fetch_texts(connection, labels, view.sums_of(labels))
         self._handle.refuse_unsound(view, labels, stored)
 
         def made(hit: Found) -> Hit:

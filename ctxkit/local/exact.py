@@ -21,35 +21,35 @@ class ExactRows:
         self.metric: Metric = metric
         self._mapped = mapped
         self._rows = Growing(np.float32, (dimension,))
-        self._squares = Growing(np.float32)
+        self._extras = Growing(np.float32)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def rows(self) -> FloatVectors:
-        """All vectors, float32[n, d], not to be changed."""
+        """All vectors as `kept` returns them, float32[n, d], not to be changed."""
         return self._rows.values if self._mapped is None else self._mapped[0]
 
     @property
-    def squares(self) -> Similarities:
-        """The squared length of each vector under l2, float32[n]; empty under other metrics."""
-        return self._squares.values if self._mapped is None else self._mapped[1]
+    def extras(self) -> Similarities:
+        """One number for each vector, float32[n], as `kept` returns them; empty under dot."""
+        return self._extras.values if self._mapped is None else self._mapped[1]
 
     @property
     def nbytes(self) -> int:
         """Bytes of private memory; those of a mapped file are the system's to keep or to drop."""
-        return self._rows.nbytes + self._squares.nbytes
+        return self._rows.nbytes + self._extras.nbytes
 
     def reserve(self, size: int) -> None:
         """Make room at once, so that loading copies nothing twice."""
         self._rows.reserve(size)
 
     def add(self, vectors: FloatVectors) -> None:
-        """Append vectors as `prepared` makes them."""
-        self._rows.extend(vectors)
-        if self.metric == "l2":
-            self._squares.extend(squares_of(vectors))
+        """Append vectors."""
+        rows, extras = kept(vectors, self.metric)
+        self._rows.extend(rows)
+        self._extras.extend(extras)
 
     def search(self, queries: FloatVectors, k: int, allowed: Mask | None) -> tuple[Slots, Similarities]:
         """Return the k best of each prepared query among the allowed ones (None: all), as AnnIndex.search does."""
@@ -80,19 +80,32 @@ class ExactRows:
         products: Similarities = (
             np.einsum("ij,j->i", rows, queries[0])[None, :] if len(queries) == 1 else queries @ rows.T
         )
-        if self.metric == "l2":
-            squares = self.squares if chosen is None else self.squares[chosen]
-            products *= 2.0
-            products -= squares[None, :]
-            products -= np.einsum("ij,ij->i", queries, queries)[:, None]
+        if self.metric == "dot":
+            return products
+        extras = self.extras if chosen is None else self.extras[chosen]
+        if self.metric == "cosine":
+            products *= extras
+            return products
+        products *= 2.0
+        products -= extras[None, :]
+        products -= np.einsum("ij,ij->i", queries, queries)[:, None]
         return products
 
 
-def squares_of(vectors: FloatVectors) -> Similarities:
-    """Return the squared length of each vector, float32[n]; infinite where it overflows."""
-    with np.errstate(over="ignore"):
-        squares: Similarities = np.einsum("ij,ij->i", vectors, vectors)
-    return squares
+def kept(vectors: FloatVectors, metric: Metric) -> tuple[FloatVectors, Similarities]:
+    """Return vectors as they are kept for brute force and for exact scores, and one number for each.
+
+    dot: the vectors. l2: the vectors and their squared lengths (infinite where float32 overflows). cosine: the vectors
+    times a power of two, which rounds nothing and brings their lengths between 1/2 and 1, and one over those lengths.
+    """
+    if metric == "dot":
+        return vectors, np.zeros(0, dtype=np.float32)
+    if metric == "l2":
+        with np.errstate(over="ignore"):
+            return vectors, np.einsum("ij,ij->i", vectors, vectors)
+    wide = vectors.astype(np.float64)
+    mantissas, exponents = np.frexp(np.sqrt(np.einsum("ij,ij->i", wide, wide)))
+    return np.ldexp(vectors, -exponents[:, None]).astype(np.float32, copy=False), (1 / mantissas).astype(np.float32)
 
 
 def _best(scores: Similarities, k: int) -> npt.NDArray[np.intp]:

@@ -46,7 +46,7 @@ class AnnIndex(ABC):
 
     @abstractmethod
     def add(self, vectors: FloatVectors) -> None:
-        """Append vectors, float32[n, dimension], C-contiguous, not kept by reference; slots are 0, 1, 2, ... in order."""
+        """Append vectors, float32[n, dimension], C-contiguous, not kept by reference; slots are 0, 1, 2, ... ."""
 
     @abstractmethod
     def search(self, queries: FloatVectors, k: int) -> tuple[Slots, Similarities]:
@@ -81,7 +81,7 @@ def unit(vectors: FloatVectors) -> FloatVectors:
 
 
 def prepared(vectors: FloatVectors, metric: Metric) -> FloatVectors:
-    """Return vectors as indexes hold them and queries as they are asked: of length 1 under cosine, else as they are."""
+    """Return vectors and queries as an index gets them: of length 1 under cosine, else as they are."""
     return unit(vectors) if metric == "cosine" else np.ascontiguousarray(vectors, dtype=np.float32)
 
 

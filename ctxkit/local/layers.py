@@ -1,7 +1,7 @@
 """What is searched: an immutable segment, the vectors written since, and a plan for each question.
 
-Slots 0, 1, 2, ... are places of vectors: first those of the segment, then those of the delta. A slot is alive as long as
-its record is; the segment's own index never hears of removals.
+Slots 0, 1, 2, ... are places of vectors: first those of the segment, then those of the delta. A slot is alive as long
+as its record is; the segment's own index never hears of removals.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Layers:
     def add(self, vectors: FloatVectors) -> Slots:
         """Append vectors to the delta and return their slots."""
         first = self.size
-        self.delta.add(prepared(vectors, self.metric))
+        self.delta.add(vectors)
         self._alive.extend(np.ones(len(vectors), dtype=np.bool_))
         self._live += len(vectors)
         return np.arange(first, first + len(vectors), dtype=np.int64)
@@ -108,7 +108,7 @@ class Layers:
         self._live_fixed -= int(np.count_nonzero(living < self._fixed))
 
     def rows_at(self, slots: Slots) -> FloatVectors:
-        """Return the vectors at these slots, prepared, as float32[n, d] of their own."""
+        """Return the vectors at these slots, as they are kept, as float32[n, d] of their own."""
         rows = np.empty((len(slots), self.dimension), dtype=np.float32)
         fixed = slots < self._fixed
         if self.segment is not None:
@@ -148,7 +148,7 @@ class Layers:
         if index is None or count < _INDEX_SHARE * fixed:
             self.plan = f"exact: {count} matching rows of {fixed} in the segment"
             return self._by_force(queries, k, wanted)
-        # Of the best `reach` slots about `k` can be used; the k best usable ones are among them, or are missed together.
+        # About k of the best `reach` slots can be used. Where k can, they are the k best that can be used at all.
         reach = min(fixed, k if wanted is None else math.ceil(k * fixed / count * 1.25) + _SPARE)
         slots, similarities = index.search(queries, reach)
         self.plan = f"{index.name}: the best {reach} of {fixed}, {count} of which match"

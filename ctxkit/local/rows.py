@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -30,6 +30,7 @@ _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 _COLUMNS = "r.label, r.id, r.checksum, r.metadata, r.text, v.checksum"
 _JOIN = " FROM records r LEFT JOIN vectors v ON v.label = r.label"
 _VECTORS = "SELECT label, checksum, vector FROM vectors"
+_TEXTS = "SELECT label, id, checksum, metadata, text FROM records"
 _SELECT = {False: "SELECT " + _COLUMNS + ", NULL" + _JOIN, True: "SELECT " + _COLUMNS + ", v.vector" + _JOIN}
 
 
@@ -158,6 +159,19 @@ def fetch(
         for raw in connection.execute(sql, chunk):
             row = _as_row(raw, dimension, with_vectors=with_vectors)
             found[row.label] = row
+    return found
+
+
+def fetch_texts(
+    connection: sqlite3.Connection, labels: Sequence[int], sums: Mapping[int, int | None]
+) -> dict[int, StoredRow]:
+    """Return the rows of these labels that exist, without vectors, checked with the vectors' checksums in `sums`."""
+    found: dict[int, StoredRow] = {}
+    for chunk in _padded(labels):
+        sql = _TEXTS + " WHERE label IN (" + ",".join("?" * len(chunk)) + ")"
+        for label, raw_id, checksum, metadata, text in connection.execute(sql, chunk):
+            raw = (label, raw_id, checksum, metadata, text, sums[label], None)
+            found[label] = _as_row(raw, 0, with_vectors=False)
     return found
 
 

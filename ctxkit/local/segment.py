@@ -3,14 +3,14 @@
 <collection>/segments/<seq>-<random>/
     labels.i64    the label of each slot, ascending
     sums.u32      the checksum of each vector, as the database has it
-    rows.f32      the vectors as indexes hold them (of length 1 under cosine), read through the page cache
-    squares.f32   their squared lengths, under l2
+    rows.f32      the vectors as they are kept for brute force, read through the page cache
+    extras.f32    one number for each, under cosine and l2
     index.bin     what the index's library wrote; not there for a store that searches by brute force
     segment.json  what all of this is, with the SHA-256 of every file; checked before a library sees its file
 
 A folder is written under another name and renamed when it is whole, so one that is there is complete. A label is never
-used for another vector, so a segment stays true for ever: rows written later are missing in it, removed ones are too many.
-Everything here can be made anew from the database.
+used for another vector, so a segment stays true for ever: rows written later are missing in it, removed ones are too
+many. Everything here can be made anew from the database.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ctxkit.local.exact import ExactRows, squares_of
-from ctxkit.local.index import AnnIndex, longest_of, prepared
+from ctxkit.local.exact import ExactRows, kept
+from ctxkit.local.index import AnnIndex, longest_of
 from ctxkit.local.layout import sync_directory
 from ctxkit.records import FloatVectors, Metric
 
 FOLDER: Final = "segments"
 _FORMAT: Final = 1
 _MANIFEST: Final = "segment.json"
-_LABELS, _SUMS, _ROWS, _SQUARES, _INDEX = "labels.i64", "sums.u32", "rows.f32", "squares.f32", "index.bin"
+_LABELS, _SUMS, _ROWS, _EXTRAS, _INDEX = "labels.i64", "sums.u32", "rows.f32", "extras.f32", "index.bin"
 _LOCK: Final = ".lock"
 _BUILDING: Final = ".building-"
 _KEPT: Final = 2
@@ -115,16 +115,15 @@ class Writer:
         self._labels: list[int] = []
         self._sums: list[int] = []
         self._longest = 0.0
-        self._files = {name: (self._folder / name).open("wb") for name in (_ROWS, _SQUARES)}
+        self._files = {name: (self._folder / name).open("wb") for name in (_ROWS, _EXTRAS)}
 
     def add(self, labels: list[int], sums: list[int], vectors: FloatVectors) -> None:
         """Append vectors with their checksums, in the order of their labels."""
         self._labels += labels
         self._sums += sums
         self._longest = max(self._longest, longest_of(vectors))
-        self._files[_ROWS].write(prepared(vectors, self._wanted.metric).astype("<f4", copy=False).tobytes())
-        if self._wanted.metric == "l2":
-            self._files[_SQUARES].write(squares_of(vectors).astype("<f4", copy=False).tobytes())
+        for name, array in zip((_ROWS, _EXTRAS), kept(vectors, self._wanted.metric), strict=True):
+            self._files[name].write(array.astype("<f4", copy=False).tobytes())
 
     def mapped(self) -> ExactRows:
         """Return what was added, ready to be searched; nothing is added after this."""
@@ -245,9 +244,9 @@ def _rows(folder: Path, count: int, wanted: Wanted) -> ExactRows:
     if not count:
         return ExactRows(wanted.dimension, wanted.metric, (np.zeros(shape, dtype=np.float32), empty))
     rows: Any = np.memmap(folder / _ROWS, dtype="<f4", mode="r", shape=shape)
-    squares = np.fromfile(folder / _SQUARES, dtype="<f4") if wanted.metric == "l2" else empty
+    extras = np.fromfile(folder / _EXTRAS, dtype="<f4") if wanted.metric != "dot" else empty
     # A plain view: numpy's memmap class costs microseconds with every operation.
-    return ExactRows(wanted.dimension, wanted.metric, (rows.view(np.ndarray), squares))
+    return ExactRows(wanted.dimension, wanted.metric, (rows.view(np.ndarray), extras))
 
 
 def _digest(path: Path) -> str:

@@ -106,7 +106,7 @@ class View:
         sums: Sequence[int],
         metadata: Callable[[], Sequence[Metadata]],
     ) -> None:
-        """Append rows; `vectors` and `sums` have one for each marked in `present`. `metadata` is asked for if needed."""
+        """Append rows; `vectors` and `sums` have one for each in `present`. `metadata` is asked for if needed."""
         slots = self.index.add(vectors)
         if len(vectors):
             self.longest = max(self.longest, longest_of(vectors))
@@ -177,6 +177,16 @@ class View:
         found: npt.NDArray[np.int64] = self._row_of_slot.values[slots]
         return found
 
+    def vectors(self, rows_: npt.NDArray[np.int64]) -> FloatVectors:
+        """Return the vectors of rows that have one, as they are kept: under cosine times a power of two."""
+        return self.index.rows_at(self._slot_of_row.values[rows_])
+
+    def sums_of(self, labels: Sequence[int]) -> dict[int, int | None]:
+        """Return the checksum of the vector of each of these labels, which have rows; None where there is no vector."""
+        rows_ = np.searchsorted(self.labels, np.array(labels, dtype=np.int64))
+        own, slots = self._sums.values[rows_].tolist(), self._slot_of_row.values[rows_].tolist()
+        return {label: None if slot < 0 else s for label, slot, s in zip(labels, slots, own, strict=True)}
+
     def with_vector(self) -> Mask:
         """Return which rows have a vector."""
         marked: Mask = self._slot_of_row.values >= 0
@@ -221,7 +231,7 @@ class View:
     def snapshot(
         self,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], FloatVectors, float, int]:
-        """Return labels, checksums and vectors (as indexes hold them) of all live rows, their longest, and `seq`."""
+        """Return labels, checksums and vectors (as they are kept) of all live rows, their longest, and `seq`."""
         rows_ = np.flatnonzero(self.alive & self.with_vector())
         vectors = self.index.rows_at(self._slot_of_row.values[rows_])
         return self.labels[rows_].copy(), self._sums.values[rows_].copy(), vectors, self.longest, self.seq

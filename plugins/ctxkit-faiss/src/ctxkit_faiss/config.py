@@ -13,8 +13,8 @@ from ctxkit.local import LocalConfig
 class FaissConfig(LocalConfig):
     """The engine's options, the kind of index, its parameters, and the threads of one search (1 to 1024).
 
-    "Flat" searches all vectors; "HNSW" a graph of `m` neighbours each, made with `ef_construction` candidates and searched
-    with `ef_search`: more find more and take longer.
+    "Flat" searches all vectors; "HNSW" a graph of `m` neighbours each, made with `ef_construction` candidates and
+    searched with `ef_search`: more find more and take longer.
     """
 
     index_type: Literal["Flat", "HNSW"] = "Flat"

@@ -75,8 +75,8 @@ class FlatIndex(FaissIndex):
 class HnswIndex(FaissIndex):
     """`IndexHNSWFlat`: approximate search in a graph of neighbours.
 
-    `m` neighbours for each vector (twice as many on the ground floor), `ef_construction` and `ef_search` candidates while
-    the graph is made and searched (Malkov and Yashunin, 2018, https://arxiv.org/abs/1603.09320).
+    `m` neighbours for each vector (twice as many on the ground floor), `ef_construction` and `ef_search` candidates
+    while the graph is made and searched (Malkov and Yashunin, 2018, https://arxiv.org/abs/1603.09320).
     """
 
     name: ClassVar[str] = "HNSW"

@@ -11,8 +11,8 @@ from ctxkit.local import LocalConfig
 class HnswlibConfig(LocalConfig):
     """The engine's options, the graph's parameters, and the threads that make and search it (1 to 1024).
 
-    `m` neighbours each; `ef_construction` candidates while the graph is made, `ef_search` while it is searched: more find
-    more and take longer.
+    `m` neighbours each; `ef_construction` candidates while the graph is made, `ef_search` while it is searched: more
+    find more and take longer.
     """
 
     m: int = Field(default=32, ge=2, le=512)

@@ -25,8 +25,8 @@ _SEED = 100  # of the graph's levels: the same vectors give the same graph
 class HnswIndex(AnnIndex):
     """A graph of neighbours (Malkov and Yashunin, 2018, https://arxiv.org/abs/1603.09320).
 
-    hnswlib raises when its search runs dry before it has k answers; then it is asked to search harder, and in the end the
-    places stay empty, which the engine fills by brute force.
+    hnswlib raises when its search runs dry before it has k answers; then it is asked to search harder, and in the end
+    the places stay empty, which the engine fills by brute force.
     """
 
     name: ClassVar[str] = "HNSW"
