@@ -17,6 +17,7 @@ from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import layers, segment
 from ctxkit.local.building import Policy
+from ctxkit.local.exact import ExactRows
 from ctxkit.local.layout import collection_directory
 from ctxkit.records import Metric, Record, RecordBatch
 
@@ -35,7 +36,7 @@ def batch(first: int, last: int) -> RecordBatch:
 
 def config(path: Path, **more: object) -> ExactConfig:
     """Return a configuration under which a segment is due from the first record on, within the write."""
-    return ExactConfig(path=path, **{"exact_below": 0, "index_build": "inline", **more})  # type: ignore[arg-type]
+    return ExactConfig(path=path, **{"exact_below": 0, "index_build": "inline", **more})
 
 
 def segments(path: Path) -> list[Path]:
@@ -90,7 +91,7 @@ def test_a_store_in_memory_has_segments_too() -> None:
     """Without a directory the segment stays in memory; answers are as they were."""
     found = []
     for more in ({"exact_below": 0, "index_build": "inline"}, {}):
-        with ExactStore.open(SPEC, ExactConfig(**more)) as store:  # type: ignore[arg-type]
+        with ExactStore.open(SPEC, ExactConfig(**more)) as store:
             churn(store)
             found.append(answers(store))
             assert (store.stats().details["segment"] is not None) is bool(more)
@@ -214,8 +215,8 @@ def test_another_vector_under_a_label_is_noticed() -> None:
     assert (len(index), index.delta_live, index.size) == (1, 0, 3)
 
 
-def _rows(count: int) -> layers.ExactRows:
-    return layers.ExactRows(DIMENSION, "dot", (VECTORS[:count], np.zeros(0, dtype=np.float32)))
+def _rows(count: int) -> ExactRows:
+    return ExactRows(DIMENSION, "dot", (VECTORS[:count], np.zeros(0, dtype=np.float32)))
 
 
 def test_a_segment_that_cannot_be_made_costs_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -323,7 +324,7 @@ def test_closing_stops_what_is_being_made(tmp_path: Path, monkeypatch: pytest.Mo
     """Close returns with no thread left, and leaves nothing half made."""
     begun: list[int] = []
 
-    def endless(self: segment.Writer) -> layers.ExactRows:
+    def endless(self: segment.Writer) -> ExactRows:
         begun.append(1)
         return real(self)
 
