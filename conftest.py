@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -26,7 +27,24 @@ OPTIONAL_PARTS: Final = (
 )
 # Programs that a marker needs beside its modules.
 PROGRAMS: Final = {"needs_browser": ("chromium", "chromedriver")}
+# Folder of tests, modules that even their import needs, and how to get them.
+OPTIONAL_FOLDERS: Final = (
+    ("plugins/ctxkit-hnswlib", ("hnswlib", "ctxkit_hnswlib"), "pip install -r requirements-full.txt"),
+)
 _not_run: dict[str, int] = {}
+_not_collected: dict[str, str] = {}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the folders of plugins that are not installed; with CTXKIT_TEST_ALL=1 that is an error."""
+    for folder, modules, install in OPTIONAL_FOLDERS:
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if missing and collection_path == Path(__file__).parent / folder:
+            if os.environ.get("CTXKIT_TEST_ALL") == "1":
+                raise pytest.UsageError(f"the tests of {folder} need {', '.join(missing)}: {install}")
+            _not_collected[folder] = f"{', '.join(missing)} not installed: {install}"
+            return True
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -46,6 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not run, and what to install to run it."""
+    for folder, reason in _not_collected.items():
+        terminalreporter.write_line(f"not run: {folder} ({reason})", yellow=True)
     for reason, count in _not_run.items():
         terminalreporter.write_line(f"not run: {count} tests ({reason})", yellow=True)
 

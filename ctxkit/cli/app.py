@@ -11,7 +11,7 @@ import typer
 import typer.main
 
 from ctxkit import __version__
-from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands, scaffold_command
+from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands, scaffold_command, store_commands
 from ctxkit.cli.errors import reported
 from ctxkit.cli.settings import DebugOption, JsonOption, PluginOption, SessionOption, Settings, StoreOption, command
 from ctxkit.cli.start import QuickGroup
@@ -96,6 +96,8 @@ command(app, "ingest")(ingest_command.ingest)
 command(app, "query")(memory_commands.query)
 command(app, "context")(memory_commands.context)
 command(app, "stats")(memory_commands.stats)
+command(app, "backup")(store_commands.backup)
+command(app, "upgrade")(store_commands.upgrade)
 plugin_commands.add_commands(plugins_app)
 command(plugins_app, "new")(scaffold_command.new_plugin)
 

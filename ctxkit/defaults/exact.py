@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ctxkit.local import AnnIndex, EngineStore, LocalConfig
-from ctxkit.local.exact import ExactIndex
 from ctxkit.records import Metric
 
 
@@ -19,6 +18,6 @@ class ExactStore(EngineStore):
     backend: ClassVar[str] = "exact"
 
     @classmethod
-    def make_index(cls, dimension: int, metric: Metric, config: LocalConfig) -> AnnIndex:  # noqa: ARG003 - no option
-        """Return an empty numpy index."""
-        return ExactIndex(dimension, metric)
+    def make_index(cls, dimension: int, metric: Metric, config: LocalConfig) -> AnnIndex | None:  # noqa: ARG003
+        """Return no index: brute force over the vectors as they are stored is what this store is."""
+        return None

@@ -13,17 +13,16 @@ from ctxkit.local.capabilities import local_capabilities
 if TYPE_CHECKING:
     from ctxkit.local.config import LocalConfig
     from ctxkit.local.engine import EngineStore
-    from ctxkit.local.index import AnnIndex, Mask, Slots, unit
+    from ctxkit.local.index import AnnIndex, Similarities, Slots
 
-__all__ = ["AnnIndex", "EngineStore", "LocalConfig", "Mask", "Slots", "local_capabilities", "unit"]
+__all__ = ["AnnIndex", "EngineStore", "LocalConfig", "Similarities", "Slots", "local_capabilities"]
 
 _HOME_OF = {
     "AnnIndex": "index",
     "EngineStore": "engine",
     "LocalConfig": "config",
-    "Mask": "index",
+    "Similarities": "index",
     "Slots": "index",
-    "unit": "index",
 }
 
 

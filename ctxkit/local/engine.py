@@ -6,6 +6,7 @@ import sqlite3
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ from typing_extensions import Self
 
 from ctxkit.filters import And, Filter, Where, parse
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, StoreHealth, StoreStats, VectorStore
-from ctxkit.local import arguments, catalog, layout, lexical, rows, scan, schema
+from ctxkit.local import arguments, catalog, lexical, rows, scan, schema, segment
+from ctxkit.local.building import Policy
 from ctxkit.local.config import LocalConfig
 from ctxkit.local.handle import Handle
 from ctxkit.local.health import examine
@@ -37,8 +39,8 @@ class EngineStore(VectorStore):
 
     @classmethod
     @abstractmethod
-    def make_index(cls, dimension: int, metric: Metric, config: LocalConfig) -> AnnIndex:
-        """Return an empty index."""
+    def make_index(cls, dimension: int, metric: Metric, config: LocalConfig) -> AnnIndex | None:
+        """Return an empty index, or None to search by brute force."""
 
     @classmethod
     def open(cls, spec: CollectionSpec, config: BackendConfig) -> Self:
@@ -47,7 +49,8 @@ class EngineStore(VectorStore):
         arguments.check_options(spec, cls.backend)
         session = catalog.open_session(spec, local, cls.backend)
         try:
-            handle = Handle(session, spec, lambda: cls.make_index(spec.dimension, spec.metric, local))
+            policy = Policy(local.exact_below, local.index_build)
+            handle = Handle(session, spec, lambda: cls.make_index(spec.dimension, spec.metric, local), policy)
             handle.adopt(spec)
         except BaseException:
             session.close()
@@ -139,7 +142,7 @@ class EngineStore(VectorStore):
         node = parse(where)
         with self._handle.reading(whole=True) as (connection, view):
             mask = None if node == And(()) else view.mask(connection, node)
-            searcher = Searcher(view, connection, spec.metric, self._handle.session.place)
+            searcher = Searcher(view, spec.metric)
             found = [
                 hits if least is None else [hit for hit in hits if hit.score >= least]
                 for hits in searcher.search(queries, limit, mask)
@@ -196,9 +199,9 @@ class EngineStore(VectorStore):
                 rows=len(view),
                 vectors=len(view.index),
                 bytes_in_memory=view.nbytes + (pages * size if database is None else 0),
-                bytes_on_disk=None if database is None else layout.size_of(database.parent),
+                bytes_on_disk=None if database is None else segment.size_of(database.parent),
                 details={
-                    "index_type": view.index.name,
+                    **self._segment_figures(view),
                     "columns": view.columns.names,
                     "seq": view.seq,
                     "tombstones": view.size - len(view),
@@ -206,6 +209,24 @@ class EngineStore(VectorStore):
                     "path": None if database is None else str(database.parent),
                 },
             )
+
+    def _segment_figures(self, view: View) -> dict[str, Any]:
+        """Return what is known of the index: its kind, its age, what it lacks, and what the last search did."""
+        layers = view.index
+        found = layers.segment
+        index = None if found is None else found.index
+        return {
+            "index_type": self._handle.builder.index_name,
+            "indexed": 0 if found is None or index is None else len(found.labels),
+            "segment": None if found is None else found.name,
+            "segment_seq": None if found is None else found.seq,
+            "segment_made_at": None if found is None else found.made_at,
+            "segment_vectors": 0 if found is None else len(found.labels),
+            "segment_problem": self._handle.builder.problem,
+            "delta": layers.delta_live,
+            "bytes_mapped": 0 if found is None or not found.name else found.rows.rows.nbytes,
+            "plan": layers.plan,
+        }
 
     def health(self) -> StoreHealth:
         """Read and check everything that is stored; takes as long as opening."""
@@ -238,7 +259,10 @@ class EngineStore(VectorStore):
         include_vectors: bool,
     ) -> list[Hits]:
         labels = list({hit.label: None for hits in found for hit in hits})
-        stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=include_vectors)
+        if include_vectors:
+            stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=True)
+        else:
+            stored = rows.fetch_texts(connection, labels, view.sums_of(labels))
         self._handle.refuse_unsound(view, labels, stored)
 
         def made(hit: Found) -> Hit:

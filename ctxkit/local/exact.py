@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import numpy.typing as npt
 
 from ctxkit.local.arrays import Growing
-from ctxkit.local.index import AnnIndex, Mask, Slots, unit
+from ctxkit.local.index import Mask, Similarities, Slots
 from ctxkit.records import FloatVectors, Metric
 
 _BLOCK_CELLS = 4_000_000
@@ -16,40 +14,52 @@ _BLOCK_CELLS = 4_000_000
 _GATHER_SHARE = 0.25
 
 
-class ExactIndex(AnnIndex):
-    """All vectors in one float32 matrix (of unit length under cosine)."""
+class ExactRows:
+    """Vectors as one float32 matrix, searched by brute force: growing in memory, or fixed in a mapped file."""
 
-    name: ClassVar[str] = "Exact"
-    exact: ClassVar[bool] = True
-
-    def __init__(self, dimension: int, metric: Metric) -> None:
-        super().__init__(dimension, metric)
+    def __init__(self, dimension: int, metric: Metric, mapped: tuple[FloatVectors, Similarities] | None = None) -> None:
+        self.metric: Metric = metric
+        self._mapped = mapped
         self._rows = Growing(np.float32, (dimension,))
-        self._squares = Growing(np.float32)
-        self._alive = Growing(np.bool_)
-        self._live = 0
+        self._extras = Growing(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def rows(self) -> FloatVectors:
+        """All vectors as `kept` returns them, float32[n, d], not to be changed."""
+        return self._rows.values if self._mapped is None else self._mapped[0]
+
+    @property
+    def extras(self) -> Similarities:
+        """One number for each vector, float32[n], as `kept` returns them; empty under dot."""
+        return self._extras.values if self._mapped is None else self._mapped[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of private memory; those of a mapped file are the system's to keep or to drop."""
+        return self._rows.nbytes + self._extras.nbytes
+
+    def reserve(self, size: int) -> None:
+        """Make room at once, so that loading copies nothing twice."""
+        self._rows.reserve(size)
 
     def add(self, vectors: FloatVectors) -> None:
         """Append vectors."""
-        self._rows.extend(unit(vectors) if self.metric == "cosine" else vectors)
-        if self.metric == "l2":
-            with np.errstate(over="ignore"):
-                self._squares.extend(np.einsum("ij,ij->i", vectors, vectors))
-        self._alive.extend(np.ones(len(vectors), dtype=np.bool_))
-        self._live += len(vectors)
+        rows, extras = kept(vectors, self.metric)
+        self._rows.extend(rows)
+        self._extras.extend(extras)
 
-    def remove(self, slots: Slots) -> None:
-        """Leave tombstones."""
-        alive = self._alive.values
-        self._live -= int(np.count_nonzero(alive[slots]))
-        alive[slots] = False
-
-    def search(self, queries: FloatVectors, k: int, allowed: Mask | None) -> tuple[Slots, npt.NDArray[np.float32]]:
-        """Return the k best of each query, `allowed` or not, by brute force."""
-        if self.metric == "cosine":
-            queries = unit(queries)
-        chosen, hidden = self._candidates(allowed)
-        rows = self._rows.values if chosen is None else self._rows.values[chosen]
+    def search(self, queries: FloatVectors, k: int, allowed: Mask | None) -> tuple[Slots, Similarities]:
+        """Return the k best of each prepared query among the allowed ones (None: all), as AnnIndex.search does."""
+        chosen = hidden = None
+        if allowed is not None:
+            if np.count_nonzero(allowed) < _GATHER_SHARE * len(allowed):
+                chosen = np.flatnonzero(allowed)
+            else:
+                hidden = ~allowed
+        rows = self.rows if chosen is None else self.rows[chosen]
         slots = np.full((len(queries), k), -1, dtype=np.int64)
         similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
         block = max(1, _BLOCK_CELLS // max(1, len(rows)))
@@ -65,42 +75,40 @@ class ExactIndex(AnnIndex):
             similarities[start : start + block, : best.shape[1]] = found
         return slots, similarities
 
-    def __len__(self) -> int:
-        return self._live
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the matrix and its companions."""
-        return self._rows.nbytes + self._squares.nbytes + self._alive.nbytes
-
-    def reserve(self, size: int) -> None:
-        """Make room at once, so that loading copies nothing twice."""
-        self._rows.reserve(size)
-
-    def _candidates(self, allowed: Mask | None) -> tuple[Slots | None, Mask | None]:
-        """Return the slots to copy out (None: all) and, of all, the mask of those to hide (None: none)."""
-        alive = self._alive.values
-        if allowed is None:
-            return (None, None) if self._live == len(alive) else (None, ~alive)
-        wanted = allowed & alive
-        if np.count_nonzero(wanted) < _GATHER_SHARE * len(alive):
-            return np.flatnonzero(wanted), None
-        return None, ~wanted
-
-    def _similarities(self, queries: FloatVectors, rows: FloatVectors, chosen: Slots | None) -> npt.NDArray[np.float32]:
+    def _similarities(self, queries: FloatVectors, rows: FloatVectors, chosen: Slots | None) -> Similarities:
         # For one query einsum reads the rows once, in order; BLAS takes two to four times as long.
-        products: npt.NDArray[np.float32] = (
+        products: Similarities = (
             np.einsum("ij,j->i", rows, queries[0])[None, :] if len(queries) == 1 else queries @ rows.T
         )
-        if self.metric == "l2":
-            squares = self._squares.values if chosen is None else self._squares.values[chosen]
-            products *= 2.0
-            products -= squares[None, :]
-            products -= np.einsum("ij,ij->i", queries, queries)[:, None]
+        if self.metric == "dot":
+            return products
+        extras = self.extras if chosen is None else self.extras[chosen]
+        if self.metric == "cosine":
+            products *= extras
+            return products
+        products *= 2.0
+        products -= extras[None, :]
+        products -= np.einsum("ij,ij->i", queries, queries)[:, None]
         return products
 
 
-def _best(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.intp]:
+def kept(vectors: FloatVectors, metric: Metric) -> tuple[FloatVectors, Similarities]:
+    """Return vectors as they are kept for brute force and for exact scores, and one number for each.
+
+    dot: the vectors. l2: the vectors and their squared lengths (infinite where float32 overflows). cosine: the vectors
+    times a power of two, which rounds nothing and brings their lengths between 1/2 and 1, and one over those lengths.
+    """
+    if metric == "dot":
+        return vectors, np.zeros(0, dtype=np.float32)
+    if metric == "l2":
+        with np.errstate(over="ignore"):
+            return vectors, np.einsum("ij,ij->i", vectors, vectors)
+    wide = vectors.astype(np.float64)
+    mantissas, exponents = np.frexp(np.sqrt(np.einsum("ij,ij->i", wide, wide)))
+    return np.ldexp(vectors, -exponents[:, None]).astype(np.float32, copy=False), (1 / mantissas).astype(np.float32)
+
+
+def _best(scores: Similarities, k: int) -> npt.NDArray[np.intp]:
     """Return the columns of the k greatest of each row, greatest first."""
     if k < scores.shape[1]:
         chosen = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]

@@ -12,8 +12,11 @@ import numpy as np
 from ctxkit.errors import StoreError
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import catalog, rows, schema, text, writing
+from ctxkit.local.building import Builder, Policy
 from ctxkit.local.index import AnnIndex
+from ctxkit.local.layers import Layers
 from ctxkit.local.search import damaged_rows
+from ctxkit.local.segment import Wanted
 from ctxkit.local.session import Session
 from ctxkit.local.view import View
 from ctxkit.records import FieldType, RecordBatch, check_metadata
@@ -24,10 +27,12 @@ _log = logging.getLogger("ctxkit.local")
 class Handle:
     """Transactions on one collection, each with a view that is true to it."""
 
-    def __init__(self, session: Session, spec: CollectionSpec, make_index: Callable[[], AnnIndex]) -> None:
+    def __init__(
+        self, session: Session, spec: CollectionSpec, make_index: Callable[[], AnnIndex | None], policy: Policy
+    ) -> None:
         self.session = session
         self.spec = spec
-        self._make_index = make_index
+        self.builder = Builder(session, policy, make_index, lambda: self._view)
         self._view: View | None = None
         self._wrote = False
 
@@ -61,7 +66,7 @@ class Handle:
                 removed = [label for name in batch.ids if (label := view.label(name)) is not None]
                 added = rows.encode(batch, state.last_label + 1)
                 writing.write(connection, state, view, self.session.place, removed=removed, added=added)
-            self._apply(view, state, removed, batch)
+            self._apply(view, state, removed, batch, [row[1] for row in added.vectors])
 
     def delete(self, select: Callable[[sqlite3.Connection, View], list[int]]) -> int:
         """Delete the labels that `select` names; return how many."""
@@ -72,7 +77,7 @@ class Handle:
                 if not removed:
                     return 0
                 writing.write(connection, state, view, self.session.place, removed=removed, added=None)
-            self._apply(view, state, removed, None)
+            self._apply(view, state, removed, None, [])
         return len(removed)
 
     def adopt(self, asked: CollectionSpec) -> None:
@@ -95,6 +100,7 @@ class Handle:
                 view.seq = state.seq
                 self._wrote = True
             self._view = view
+        self.builder.look(view.index)
 
     def optimize(self) -> None:
         """Tidy the text index (make it anew where it is damaged) and the database file."""
@@ -116,9 +122,13 @@ class Handle:
                     connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._view = None
+            with self.session.read() as (connection, state):
+                self._fresh(connection, state)
+        self.builder.finish()
 
     def close(self) -> None:
         """Release everything; closing twice is fine."""
+        self.builder.close()
         with self.session.lock:
             if self._wrote and self.session.database is not None and not self.session.closed:
                 self._seal()
@@ -156,11 +166,15 @@ class Handle:
         return view
 
     def _load(self, connection: sqlite3.Connection, state: schema.State) -> View:
-        view = View(self._make_index(), self.spec.fields)
+        wanted = Wanted(state.incarnation, self.spec.dimension, self.spec.metric, state.seq)
+        layers = Layers(self.spec.dimension, self.spec.metric, self.builder.first(wanted))
+        view = View(layers, self.spec.fields)
         view.load(connection, state, self.spec.dimension, list(self.spec.fields))
         return view
 
-    def _apply(self, view: View, state: schema.State, removed: Sequence[int], batch: RecordBatch | None) -> None:
+    def _apply(
+        self, view: View, state: schema.State, removed: Sequence[int], batch: RecordBatch | None, sums: Sequence[int]
+    ) -> None:
         """Bring a committed write into the view."""
         self._view = None
         self._wrote = True
@@ -170,11 +184,12 @@ class Handle:
             vectors = np.asarray(batch.vectors, dtype=np.float32)
             vectors = vectors if present.all() else np.ascontiguousarray(vectors[present])
             metadata = [dict(item) for item in batch.metadata or ()]
-            view.add(range(first, first + len(batch)), batch.ids, present, vectors, lambda: metadata)
+            view.add(range(first, first + len(batch)), batch.ids, present, vectors, sums, lambda: metadata)
         if removed:
             view.remove(np.array(sorted(removed), dtype=np.int64))
         view.seq = state.seq
         self._view = None if view.worn else view
+        self.builder.look(view.index)
 
     def _rebuild_words(self, connection: sqlite3.Connection, state: schema.State) -> None:
         writing.rebuild_words(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,51 +13,62 @@ from ctxkit.records import FloatVectors, Metric
 
 Slots = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Similarities = npt.NDArray[np.float32]
 
 
 class AnnIndex(ABC):
-    """Vectors in memory, searched by similarity.
+    """A library's index over vectors that never change.
 
-    Vectors get the slots 0, 1, 2, ... in the order of `add`; a slot is never used again, so an index that cannot
-    remove keeps a tombstone. The engine maps slots to records, locks, filters, scores again in float64, and
-    makes the index anew when tombstones pile up.
+    The engine makes one from all vectors of a moment, in the background, and never adds to it again: what is written
+    later is searched beside it, what is removed is left out of its answers, filters are applied, and scores are
+    computed again in float64. So an index need neither remove, nor filter, nor lock. `search` is called by one thread
+    at a time, and never while vectors are added.
+
+    Under cosine the vectors and the queries that come have length 1.
     """
 
     name: ClassVar[str] = ""
     exact: ClassVar[bool] = False
+    # Which library, in which version, made the file that `save` writes; another version's file is not loaded.
+    version: ClassVar[str] = ""
 
     def __init__(self, dimension: int, metric: Metric) -> None:
         self.dimension = dimension
         self.metric: Metric = metric
 
+    @property
+    def key(self) -> str:
+        """The kind of index and everything that shapes what `save` writes: another key means another index."""
+        return self.name
+
+    def reserve(self, size: int) -> None:  # noqa: B027 - many libraries need no hint
+        """Prepare for `size` vectors in all; called once, before the first `add`."""
+
     @abstractmethod
     def add(self, vectors: FloatVectors) -> None:
-        """Append vectors, float32[n, dimension], C-contiguous; they are not kept by reference."""
+        """Append vectors, float32[n, dimension], C-contiguous, not kept by reference; slots are 0, 1, 2, ... ."""
 
     @abstractmethod
-    def remove(self, slots: Slots) -> None:
-        """Make `search` never return these slots again."""
-
-    @abstractmethod
-    def search(self, queries: FloatVectors, k: int, allowed: Mask | None) -> tuple[Slots, npt.NDArray[np.float32]]:
+    def search(self, queries: FloatVectors, k: int) -> tuple[Slots, Similarities]:
         """Return the k best slots of each query and their similarities, both of shape (n, k), best first.
 
-        `allowed`, bool[slots ever given], limits the search; removed slots are never returned. Similarity is the
-        cosine, the dot product, or minus the squared distance. Places that cannot be filled hold slot -1.
-        An index that declares `exact` returns the true k best up to float32 rounding of a plain sum.
+        `k` is at most the number of vectors. Similarity is the cosine, the dot product, or minus the squared distance.
+        Places that cannot be filled hold slot -1. An index that declares `exact` returns the true k best, up to the
+        rounding of a plain float32 sum.
         """
 
     @abstractmethod
-    def __len__(self) -> int:
-        """Return the number of vectors that were added and not removed."""
+    def save(self, path: Path) -> None:
+        """Write the index to a file that does not exist."""
+
+    @abstractmethod
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote, into this index, which is empty. The engine has checked the file's bytes before."""
 
     @property
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes of memory held."""
-
-    def reserve(self, size: int) -> None:  # noqa: B027 - only a hint
-        """Prepare for `size` vectors in all."""
 
 
 def unit(vectors: FloatVectors) -> FloatVectors:
@@ -66,3 +78,13 @@ def unit(vectors: FloatVectors) -> FloatVectors:
     norms[norms == 0] = 1.0
     wide /= norms[:, None]
     return wide.astype(np.float32)
+
+
+def prepared(vectors: FloatVectors, metric: Metric) -> FloatVectors:
+    """Return vectors and queries as an index gets them: of length 1 under cosine, else as they are."""
+    return unit(vectors) if metric == "cosine" else np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def longest_of(vectors: FloatVectors) -> float:
+    """Return the length of the longest vector."""
+    return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0.0)))

@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,3 @@ def _taken(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def size_of(directory: Path) -> int:
-    """Return the bytes of a collection's files."""
-    total = 0
-    for entry in directory.iterdir():
-        with suppress(FileNotFoundError):  # a log or a temporary file may go at any time
-            total += entry.stat().st_size
-    return total

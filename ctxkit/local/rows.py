@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -30,6 +30,7 @@ _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 _COLUMNS = "r.label, r.id, r.checksum, r.metadata, r.text, v.checksum"
 _JOIN = " FROM records r LEFT JOIN vectors v ON v.label = r.label"
 _VECTORS = "SELECT label, checksum, vector FROM vectors"
+_TEXTS = "SELECT label, id, checksum, metadata, text FROM records"
 _SELECT = {False: "SELECT " + _COLUMNS + ", NULL" + _JOIN, True: "SELECT " + _COLUMNS + ", v.vector" + _JOIN}
 
 
@@ -73,12 +74,17 @@ class StoredRow:
 
 @dataclass(slots=True)
 class Chunk:
-    """Many sound rows as columns: `vectors` holds only the rows marked in `present`; `damaged` is label to id."""
+    """Many sound rows as columns; `damaged` is label to id.
+
+    `vectors` and `sums`, their checksums, hold only the rows marked in `present`; `vectors` is empty where they were
+    not read.
+    """
 
     labels: list[int]
     ids: list[str]
     present: npt.NDArray[np.bool_]
     vectors: FloatVectors
+    sums: list[int]
     raw_metadata: list[bytes]
     digest: int
     damaged: dict[int, str]
@@ -156,6 +162,19 @@ def fetch(
     return found
 
 
+def fetch_texts(
+    connection: sqlite3.Connection, labels: Sequence[int], sums: Mapping[int, int | None]
+) -> dict[int, StoredRow]:
+    """Return the rows of these labels that exist, without vectors, checked with the vectors' checksums in `sums`."""
+    found: dict[int, StoredRow] = {}
+    for chunk in _padded(labels):
+        sql = _TEXTS + " WHERE label IN (" + ",".join("?" * len(chunk)) + ")"
+        for label, raw_id, checksum, metadata, text in connection.execute(sql, chunk):
+            raw = (label, raw_id, checksum, metadata, text, sums[label], None)
+            found[label] = _as_row(raw, 0, with_vectors=False)
+    return found
+
+
 def fetch_vectors(connection: sqlite3.Connection, labels: Sequence[int], dimension: int) -> dict[int, FloatVector]:
     """Return the vectors of these labels; those that are missing or damaged are left out."""
     found: dict[int, FloatVector] = {}
@@ -163,19 +182,33 @@ def fetch_vectors(connection: sqlite3.Connection, labels: Sequence[int], dimensi
     for chunk in _padded(labels):
         sql = _VECTORS + " WHERE label IN (" + ",".join("?" * len(chunk)) + ")"
         for label, checksum, blob in connection.execute(sql, chunk):
-            if isinstance(blob, bytes) and len(blob) == width and checksum == vector_checksum(label, blob):
+            if _is_sound_vector((label, checksum, blob), width):
                 found[label] = np.frombuffer(blob, dtype=_LITTLE)
     return found
 
 
-def chunks(connection: sqlite3.Connection, dimension: int, between: tuple[int, int] | None = None) -> Iterator[Chunk]:
+def chunks(
+    connection: sqlite3.Connection,
+    dimension: int,
+    between: tuple[int, int] | None = None,
+    *,
+    with_vectors: bool = True,
+) -> Iterator[Chunk]:
     """Yield all rows, or those with labels in a closed range, in label order, checked, as columns."""
-    sql = _SELECT[True] + (
-        " ORDER BY r.label" if between is None else " WHERE r.label BETWEEN ? AND ? ORDER BY r.label"
-    )
-    cursor = connection.execute(sql, between or ())
+    where = "" if between is None else " WHERE r.label BETWEEN ? AND ?"
+    cursor = connection.execute(_SELECT[with_vectors] + where + " ORDER BY r.label", between or ())
     while raws := cursor.fetchmany(_LOAD_CHUNK):
-        yield _as_chunk(raws, dimension)
+        yield _as_chunk(raws, dimension, with_vectors=with_vectors)
+
+
+def vectors(connection: sqlite3.Connection, dimension: int) -> Iterator[tuple[list[int], list[int], FloatVectors]]:
+    """Yield labels, checksums and vectors of all sound vectors in label order, float32[n, d]."""
+    width = _LITTLE.itemsize * dimension
+    cursor = connection.execute(_VECTORS + " ORDER BY label")
+    while raws := cursor.fetchmany(_LOAD_CHUNK):
+        good = [raw for raw in raws if _is_sound_vector(raw, width)]
+        array = np.frombuffer(b"".join([raw[2] for raw in good]), dtype=_LITTLE).reshape(-1, dimension)
+        yield [raw[0] for raw in good], [raw[1] for raw in good], array.astype(np.float32, copy=False)
 
 
 def texts(connection: sqlite3.Connection) -> Iterator[StoredRow]:
@@ -186,18 +219,19 @@ def texts(connection: sqlite3.Connection) -> Iterator[StoredRow]:
             yield _as_row(raw, 0, with_vectors=False)
 
 
-def _as_chunk(raws: Sequence[Sequence[Any]], dimension: int) -> Chunk:
-    good = [raw for raw in raws if _is_sound(raw, dimension, with_vectors=True)]
+def _as_chunk(raws: Sequence[Sequence[Any]], dimension: int, *, with_vectors: bool) -> Chunk:
+    good = [raw for raw in raws if _is_sound(raw, dimension, with_vectors=with_vectors)]
     damaged = {}
     if len(good) < len(raws):
         sound = {raw[0] for raw in good}
         damaged = {raw[0]: _as_row(raw, 0, with_vectors=False).id for raw in raws if raw[0] not in sound}
-    blobs = b"".join([raw[6] for raw in good if raw[5] is not None])
+    blobs = b"".join([raw[6] for raw in good if raw[5] is not None]) if with_vectors else b""
     return Chunk(
         [raw[0] for raw in good],
         [raw[1].decode() for raw in good],
         np.array([raw[5] is not None for raw in good], dtype=np.bool_),
         np.frombuffer(blobs, dtype=_LITTLE).reshape(-1, dimension).astype(np.float32, copy=False),
+        [raw[5] for raw in good if raw[5] is not None],
         [raw[3] for raw in good],
         sum(raw[2] for raw in good),
         damaged,
@@ -233,6 +267,11 @@ def _is_sound(raw: Sequence[Any], dimension: int, *, with_vectors: bool) -> bool
     except (TypeError, struct.error):
         # SQLite's types are per value: a flipped bit can turn a text into a number, or a number into NULL.
         return False
+
+
+def _is_sound_vector(raw: Sequence[Any], width: int) -> bool:
+    label, checksum, blob = raw
+    return isinstance(blob, bytes) and len(blob) == width and checksum == vector_checksum(label, blob)
 
 
 def _padded(labels: Sequence[int]) -> Iterator[list[int]]:

@@ -1,13 +1,12 @@
 """Search by vector: the law of k, scores in float64, ties by id.
 
-An index proposes candidates by float32 similarity. They are scored again from the stored vectors, so every index
+An index proposes candidates by float32 similarity. They are scored again from the vectors themselves, so every index
 scores alike. An exact index's proposal is taken for the truth only when no row left out could, by the rounding
 of a float32 sum, belong among the k; else it is asked for more, and in the end every row is scored.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ctxkit.errors import StoreCorruptError
-from ctxkit.local import rows
 from ctxkit.local.faults import Place
 from ctxkit.local.index import Mask
 from ctxkit.local.view import View
@@ -42,13 +40,11 @@ class Found:
 
 
 class Searcher:
-    """One search over one view inside one read transaction."""
+    """One search over one view."""
 
-    def __init__(self, view: View, connection: sqlite3.Connection, metric: Metric, place: Place) -> None:
+    def __init__(self, view: View, metric: Metric) -> None:
         self._view = view
-        self._connection = connection
         self._metric: Metric = metric
-        self._place = place
         self._dimension = view.index.dimension
 
     def search(self, queries: FloatVectors, k: int, mask: Mask | None) -> Iterator[list[Found]]:
@@ -74,10 +70,9 @@ class Searcher:
         while open_:
             slots, similarities = self._view.index.search(queries[open_], size, allowed)
             rows_ = [self._view.rows_of_slots(found[found >= 0]) for found in slots]
-            vectors = self._vectors(np.unique(np.concatenate(rows_)))
             unsettled = []
             for place, i in enumerate(open_):
-                hits = self._scored(queries[i], rows_[place], vectors)
+                hits = self._scored(queries[i], rows_[place])
                 full = len(hits) >= wanted
                 if full and self._settled(queries[i], hits[wanted - 1].score, similarities[place], size, matches):
                     results[i] = hits[:wanted]
@@ -105,40 +100,29 @@ class Searcher:
     def _error_bound(self, query: FloatVector) -> float:
         """Return the largest sum of absolute terms that a similarity of this query can have."""
         if self._metric == "cosine":
-            return 1.0
+            return 2.0
         length = float(np.sqrt((query.astype(np.float64) ** 2).sum()))
         return length * self._view.longest if self._metric == "dot" else (length + self._view.longest) ** 2
 
-    def _scored(self, query: FloatVector, rows_: npt.NDArray[np.int64], vectors: dict[int, FloatVector]) -> list[Found]:
+    def _scored(self, query: FloatVector, rows_: npt.NDArray[np.int64]) -> list[Found]:
         """Return these rows best first."""
-        chosen = rows_.tolist()
-        if not chosen:
+        if not len(rows_):
             return []
-        scores = similarity(query, np.stack([vectors[row] for row in chosen]), self._metric)
-        return self._ordered(chosen, scores)
+        return self._ordered(rows_.tolist(), similarity(query, self._view.vectors(rows_), self._metric))
 
     def _ordered(self, rows_: Sequence[int], scores: Scores) -> list[Found]:
         ids, labels = self._view.ids, self._view.labels
         order = sorted(zip((-scores).tolist(), [ids[row] for row in rows_], rows_, strict=True))
         return [Found(int(labels[row]), record_id, -negative) for negative, record_id, row in order]
 
-    def _vectors(self, rows_: npt.NDArray[np.int64]) -> dict[int, FloatVector]:
-        """Return the stored vectors of rows."""
-        labels = self._view.labels[rows_].tolist()
-        stored = rows.fetch_vectors(self._connection, labels, self._dimension)
-        bad = [self._view.ids[row] for row, label in zip(rows_.tolist(), labels, strict=True) if label not in stored]
-        if bad:
-            raise damaged_rows(bad, self._place)
-        return {row: stored[label] for row, label in zip(rows_.tolist(), labels, strict=True)}
-
     def _every_row(self, query: FloatVector, wanted: int, mask: Mask | None) -> list[Found]:
-        """Score every allowed row from its stored vector."""
+        """Score every allowed row."""
         allowed = self._view.with_vector() & (self._view.alive if mask is None else mask)
         rows_ = np.flatnonzero(allowed)
         best: list[Found] = []
         for start in range(0, len(rows_), _BLOCK_ROWS):
             block = rows_[start : start + _BLOCK_ROWS]
-            best = best + self._scored(query, block, self._vectors(block))
+            best = best + self._scored(query, block)
             best = sorted(best, key=lambda hit: (-hit.score, hit.id))[:wanted]
         return best
 

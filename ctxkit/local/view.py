@@ -17,8 +17,10 @@ from ctxkit.filters import And, Filter
 from ctxkit.local import rows
 from ctxkit.local.arrays import Growing
 from ctxkit.local.columns import Column, Columns, fields_of
-from ctxkit.local.index import AnnIndex, Mask, Slots
+from ctxkit.local.index import Mask, Slots, longest_of
+from ctxkit.local.layers import Layers
 from ctxkit.local.schema import ADDED, REMOVED, State
+from ctxkit.local.segment import Segment
 from ctxkit.records import FloatVectors, Metadata
 
 _TOMBSTONES_KEPT = 1024
@@ -29,7 +31,7 @@ _BYTES_PER_ID = 150  # a str of some twenty characters, its place in a list and 
 class View:
     """The state of a collection at sequence number `seq`."""
 
-    def __init__(self, index: AnnIndex, declared: Iterable[str]) -> None:
+    def __init__(self, index: Layers, declared: Iterable[str]) -> None:
         self.seq = 0
         self.index = index
         self.columns = Columns(declared)
@@ -40,8 +42,10 @@ class View:
         self._row_of: dict[str, int] = {}
         self._labels = Growing(np.int64)
         self._alive = Growing(np.bool_)
+        self._sums = Growing(np.uint32)
         self._slot_of_row = Growing(np.int64)
         self._row_of_slot = Growing(np.int64)
+        self._row_of_slot.extend(np.full(index.size, -1))
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -70,7 +74,7 @@ class View:
     @property
     def nbytes(self) -> int:
         """Bytes of memory held, the ids by estimate."""
-        arrays = (self._labels, self._alive, self._slot_of_row, self._row_of_slot)
+        arrays = (self._labels, self._alive, self._sums, self._slot_of_row, self._row_of_slot)
         return self.index.nbytes + self.columns.nbytes + sum(a.nbytes for a in arrays) + _BYTES_PER_ID * self.size
 
     def row(self, record_id: str) -> int | None:
@@ -99,21 +103,36 @@ class View:
         ids: Sequence[str],
         present: npt.NDArray[np.bool_],
         vectors: FloatVectors,
+        sums: Sequence[int],
         metadata: Callable[[], Sequence[Metadata]],
     ) -> None:
-        """Append rows; `vectors` has one for each row marked in `present`. `metadata` is asked for if needed."""
-        first = self.size
-        slots = np.full(len(ids), -1, dtype=np.int64)
-        slots[present] = np.arange(len(self._row_of_slot), len(self._row_of_slot) + len(vectors))
+        """Append rows; `vectors` and `sums` have one for each in `present`. `metadata` is asked for if needed."""
+        slots = self.index.add(vectors)
         if len(vectors):
-            self.index.add(vectors)
-            self.longest = max(self.longest, float(np.sqrt(_squares(vectors).max())))
-            self._row_of_slot.extend(first + np.flatnonzero(present))
+            self.longest = max(self.longest, longest_of(vectors))
+        self._extend(labels, ids, present, slots, sums, metadata)
+
+    def _extend(
+        self,
+        labels: Sequence[int],
+        ids: Sequence[str],
+        present: npt.NDArray[np.bool_],
+        slots: Slots,
+        sums: Sequence[int],
+        metadata: Callable[[], Sequence[Metadata]],
+    ) -> None:
+        """Append rows whose vectors are at `slots`, one for each row marked in `present`."""
+        first = self.size
+        self._row_of_slot.extend(np.full(self.index.size - len(self._row_of_slot), -1))
+        self._row_of_slot.values[slots] = first + np.flatnonzero(present)
+        own_slots, own_sums = np.full(len(ids), -1, dtype=np.int64), np.zeros(len(ids), dtype=np.uint32)
+        own_slots[present], own_sums[present] = slots, sums
         if len(self.columns):
             self.columns.extend(metadata())
         self._labels.extend(labels)
         self._alive.extend(np.ones(len(ids), dtype=np.bool_))
-        self._slot_of_row.extend(slots)
+        self._slot_of_row.extend(own_slots)
+        self._sums.extend(own_sums)
         self.ids.extend(ids)
         self._row_of.update(zip(ids, range(first, first + len(ids)), strict=True))
 
@@ -148,8 +167,9 @@ class View:
         return self.columns.column(field)
 
     def slot_mask(self, mask: Mask) -> Mask:
-        """Return a mask of rows as a mask of slots."""
-        allowed: Mask = mask[self._row_of_slot.values]
+        """Return a mask of rows as a mask of slots; a slot without a row is not marked."""
+        row_of_slot = self._row_of_slot.values
+        allowed: Mask = mask[row_of_slot] & (row_of_slot >= 0) if self.size else np.zeros(len(row_of_slot), np.bool_)
         return allowed
 
     def rows_of_slots(self, slots: Slots) -> npt.NDArray[np.int64]:
@@ -157,17 +177,36 @@ class View:
         found: npt.NDArray[np.int64] = self._row_of_slot.values[slots]
         return found
 
+    def vectors(self, rows_: npt.NDArray[np.int64]) -> FloatVectors:
+        """Return the vectors of rows that have one, as they are kept: under cosine times a power of two."""
+        return self.index.rows_at(self._slot_of_row.values[rows_])
+
+    def sums_of(self, labels: Sequence[int]) -> dict[int, int | None]:
+        """Return the checksum of the vector of each of these labels, which have rows; None where there is no vector."""
+        rows_ = np.searchsorted(self.labels, np.array(labels, dtype=np.int64))
+        own, slots = self._sums.values[rows_].tolist(), self._slot_of_row.values[rows_].tolist()
+        return {label: None if slot < 0 else s for label, slot, s in zip(labels, slots, own, strict=True)}
+
     def with_vector(self) -> Mask:
         """Return which rows have a vector."""
         marked: Mask = self._slot_of_row.values >= 0
         return marked
 
     def load(self, connection: sqlite3.Connection, state: State, dimension: int, declared: Sequence[str]) -> None:
-        """Fill an empty view from the database, checking every row."""
-        self.index.reserve(state.vectors)
+        """Fill an empty view from the database, checking every row; vectors that the segment has are not read."""
+        segment = self.index.segment
+        last = 0 if segment is None or not len(segment.labels) else int(segment.labels[-1])
+        if segment is not None:
+            self.longest = segment.longest
         self.columns.make(declared, [])
         total = digest = 0
-        for chunk in rows.chunks(connection, dimension):
+        known = rows.chunks(connection, dimension, (0, last), with_vectors=False) if last else ()
+        later = rows.chunks(connection, dimension, (last + 1, state.last_label))
+        for chunk in known:
+            self._claim(connection, chunk, dimension)
+            digest += chunk.digest
+            total += len(chunk.ids) + len(chunk.damaged)
+        for chunk in later:
             self._append(chunk)
             digest += chunk.digest
             total += len(chunk.ids) + len(chunk.damaged)
@@ -189,15 +228,51 @@ class View:
                 self.remove(np.arange(first, last + 1, dtype=np.int64))
         self.seq = state.seq
 
+    def snapshot(
+        self,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], FloatVectors, float, int]:
+        """Return labels, checksums and vectors (as they are kept) of all live rows, their longest, and `seq`."""
+        rows_ = np.flatnonzero(self.alive & self.with_vector())
+        vectors = self.index.rows_at(self._slot_of_row.values[rows_])
+        return self.labels[rows_].copy(), self._sums.values[rows_].copy(), vectors, self.longest, self.seq
+
+    def adopt(self, segment: Segment) -> None:
+        """Search another segment from now on; what it does not hold becomes the delta."""
+        layers = Layers(self.index.dimension, self.index.metric, segment)
+        rows_ = np.flatnonzero(self.alive & self.with_vector())
+        slots = layers.claim(self.labels[rows_], self._sums.values[rows_])
+        rest = slots < 0
+        slots[rest] = layers.add_from(self.index, self._slot_of_row.values[rows_[rest]])
+        self._slot_of_row.values[:] = -1
+        self._slot_of_row.values[rows_] = slots
+        self._row_of_slot = Growing(np.int64)
+        self._row_of_slot.extend(np.full(layers.size, -1))
+        self._row_of_slot.values[slots] = rows_
+        self.longest = max(self.longest, segment.longest)
+        self.index = layers
+
     def _append(self, chunk: rows.Chunk) -> None:
         self.damaged.update(chunk.damaged)
-        self.add(
-            chunk.labels,
-            chunk.ids,
-            chunk.present,
-            chunk.vectors,
-            lambda: [json.loads(raw.decode()) for raw in chunk.raw_metadata],
-        )
+        self.add(chunk.labels, chunk.ids, chunk.present, chunk.vectors, chunk.sums, lambda: _parsed(chunk.raw_metadata))
+
+    def _claim(self, connection: sqlite3.Connection, chunk: rows.Chunk, dimension: int) -> None:
+        """Append rows whose vectors are in the segment, reading those of the few that are not."""
+        labels = np.array(chunk.labels, dtype=np.int64)
+        with_vector = labels[chunk.present]
+        slots = self.index.claim(with_vector, np.array(chunk.sums, dtype=np.uint32))
+        lacking = np.flatnonzero(slots < 0)
+        if len(lacking):
+            stored = rows.fetch_vectors(connection, with_vector[lacking].tolist(), dimension)
+            if len(stored) < len(lacking):
+                # A damaged vector is a damaged row: read them all again, which sets it apart.
+                for again in rows.chunks(connection, dimension, (chunk.labels[0], chunk.labels[-1])):
+                    self.index.remove(slots[slots >= 0])
+                    self._append(again)
+                return
+            slots[lacking] = self.index.add(np.stack([stored[label] for label in with_vector[lacking].tolist()]))
+        self.damaged.update(chunk.damaged)
+        metadata = chunk.raw_metadata
+        self._extend(chunk.labels, chunk.ids, chunk.present, slots, chunk.sums, lambda: _parsed(metadata))
 
     def _load_columns(self, connection: sqlite3.Connection, fields: Collection[str]) -> None:
         missing = self.columns.missing(fields)
@@ -224,6 +299,5 @@ class View:
         yield block
 
 
-def _squares(vectors: FloatVectors) -> npt.NDArray[np.float64]:
-    squares: npt.NDArray[np.float64] = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    return squares
+def _parsed(raw_metadata: Sequence[bytes]) -> list[Metadata]:
+    return [json.loads(raw.decode()) for raw in raw_metadata]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ctxkit_faiss
 import numpy as np
@@ -20,35 +21,45 @@ from ctxkit.errors import ConfigError
 from ctxkit.interfaces import BackendSpec, CollectionSpec
 from ctxkit.records import Metric, Record, RecordBatch
 
+ALWAYS: dict[str, Any] = {"exact_below": 0, "index_build": "inline"}  # FAISS searches from the first record on
 
-class TestFaissInMemory(VectorStoreContract):
-    """FAISS without a path; the engine scores again in float64."""
+
+class _Finer(VectorStoreContract):
+    """The engine scores again in float64, whatever proposes."""
 
     store_class = FaissStore
     relative_tolerance = 1e-9
     absolute_tolerance = 1e-12
+
+
+class TestFlatInMemory(_Finer):
+    """Flat without a path."""
 
     def make_config(self, folder: Path) -> FaissConfig:  # noqa: ARG002 - nothing is kept anywhere
         """Return a configuration without a path."""
-        return FaissConfig()
+        return FaissConfig(**ALWAYS)
 
 
-class TestFaissDurable(VectorStoreContract):
-    """FAISS in a directory."""
-
-    store_class = FaissStore
-    relative_tolerance = 1e-9
-    absolute_tolerance = 1e-12
+class TestFlatDurable(_Finer):
+    """Flat in a directory."""
 
     def make_config(self, folder: Path) -> FaissConfig:
         """Return a configuration for the folder."""
-        return FaissConfig(path=folder)
+        return FaissConfig(path=folder, **ALWAYS)
+
+
+class TestHnswDurable(_Finer):
+    """HNSW in a directory."""
+
+    def make_config(self, folder: Path) -> FaissConfig:
+        """Return a configuration for the folder."""
+        return FaissConfig(path=folder, index_type="HNSW", **ALWAYS)
 
 
 @pytest.fixture(params=["memory", "directory"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> FaissConfig:
     """Both places where a collection can live."""
-    return FaissConfig(path=tmp_path if request.param == "directory" else None)
+    return FaissConfig(path=tmp_path if request.param == "directory" else None, **ALWAYS)
 
 
 def test_many_ties_beyond_every_candidate(config: FaissConfig) -> None:
@@ -123,7 +134,7 @@ def test_one_directory_two_backends(tmp_path: Path, metric: Metric) -> None:
     spec = CollectionSpec(dimension=32, metric=metric)
     vectors = rng.normal(size=(500, 32))
     queries = rng.normal(size=(30, 32))
-    with FaissStore.open(spec, FaissConfig(path=tmp_path)) as store:
+    with FaissStore.open(spec, FaissConfig(path=tmp_path, **ALWAYS)) as store:
         store.upsert(RecordBatch([str(i) for i in range(500)], vectors, None, [{"i": i} for i in range(500)]))
         store.delete([str(i) for i in range(0, 500, 5)])
         with ExactStore.open(spec, ExactConfig(path=tmp_path)) as exact:
@@ -140,12 +151,64 @@ def test_one_directory_two_backends(tmp_path: Path, metric: Metric) -> None:
         assert store.stats().details["index_type"] == "Flat"
 
 
-def test_only_flat_for_now() -> None:
-    """A request for another index type is refused with the type this version has."""
-    with pytest.raises(ValidationError, match="'Flat' only, not 'HNSW'"):
-        FaissConfig(index_type="HNSW")
-    with pytest.raises(ValidationError):
-        FaissConfig(threads=0)
+def test_options_have_limits() -> None:
+    """An unknown kind of index or an impossible number is refused when the configuration is made."""
+    for wrong in ({"index_type": "IVF"}, {"threads": 0}, {"m": 1}, {"ef_search": 0}):
+        with pytest.raises(ValidationError):
+            FaissConfig(**wrong)
+
+
+def test_hnsw_is_not_exact_and_finds_the_near(tmp_path: Path) -> None:
+    """It says so, uses its graph, finds nearly all of the true ten, and none less than ten under any filter."""
+    rng = np.random.default_rng(8)
+    centres = rng.normal(size=(40, 24))
+    vectors = (centres[rng.integers(0, 40, 4000)] + 0.3 * rng.normal(size=(4000, 24))).astype(np.float32)
+    queries = vectors[:50] + 0.05
+    config = FaissConfig(path=tmp_path, index_type="HNSW", exact_below=1000)
+    metadata = [{"i": i} for i in range(4000)]
+    spec = CollectionSpec(dimension=24)
+    with FaissStore.open(spec, config) as store, ExactStore.open(spec, ExactConfig()) as exact:
+        assert (store.capabilities.exact, exact.capabilities.exact) == (False, True)
+        for each in (store, exact):
+            each.upsert(RecordBatch([str(i) for i in range(4000)], vectors, None, metadata))
+            each.delete([str(i) for i in range(0, 4000, 9)])
+        store.optimize()
+        for where in (None, {"i": {"$lt": 2000}}, {"i": {"$lt": 40}}, {"i": {"$nin": [int(i) for i in range(1, 50)]}}):
+            found = [set(hits.ids) for hits in store.query(queries, 10, where=where)]
+            true = [set(hits.ids) for hits in exact.query(queries, 10, where=where)]
+            assert {len(ids) for ids in found} == {10}
+            assert np.mean([len(a & b) / 10 for a, b in zip(found, true, strict=True)]) >= 0.95
+        store.query(queries, 10)
+        assert store.stats().details["plan"].startswith("HNSW: ")
+
+
+def test_a_saved_graph_is_read_again(tmp_path: Path) -> None:
+    """Reopening makes no new graph; another ef_search uses the same one, another m makes another."""
+    vectors = np.random.default_rng(9).normal(size=(600, 8))
+    spec = CollectionSpec(dimension=8)
+    options: dict[str, Any] = {"path": tmp_path, "index_type": "HNSW", **ALWAYS}
+    with FaissStore.open(spec, FaissConfig(**options)) as store:
+        store.upsert(RecordBatch([str(i) for i in range(600)], vectors))
+        made = store.stats().details["segment"]
+        answer = store.query(vectors[:5], 4)
+    for more, same in (({}, True), ({"ef_search": 200}, True), ({"m": 8}, False)):
+        with FaissStore.open(spec, FaissConfig(**options, **more)) as store:
+            assert (store.stats().details["segment"] == made) is same
+            assert [hits.ids for hits in store.query(vectors[:5], 4)] == [hits.ids for hits in answer]
+
+
+def test_a_damaged_graph_never_reaches_faiss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its checksum is compared first; the graph is made anew."""
+    spec, options = CollectionSpec(dimension=8), {"path": tmp_path, "index_type": "HNSW", **ALWAYS}
+    vectors = np.random.default_rng(9).normal(size=(300, 8))
+    with FaissStore.open(spec, FaissConfig(**options)) as store:
+        store.upsert(RecordBatch([str(i) for i in range(300)], vectors))
+        answer = [hits.ids for hits in store.query(vectors[:5], 4)]
+    (file,) = tmp_path.rglob("index.bin")
+    file.write_bytes(file.read_bytes()[:-100] + b"x" * 100)
+    with FaissStore.open(spec, FaissConfig(**options)) as store:
+        assert [hits.ids for hits in store.query(vectors[:5], 4)] == answer
+    assert any("index.bin does not match its checksum" in record.message for record in caplog.records)
 
 
 def test_needs_its_own_configuration() -> None:
@@ -160,23 +223,20 @@ def test_threads_give_the_same_answer() -> None:
     vectors, queries = rng.normal(size=(300, 16)), rng.normal(size=(40, 16))
     found = []
     for threads in (1, 2):
-        with FaissStore.open(CollectionSpec(dimension=16), FaissConfig(threads=threads)) as store:
+        with FaissStore.open(CollectionSpec(dimension=16), FaissConfig(threads=threads, **ALWAYS)) as store:
             store.upsert(RecordBatch([str(i) for i in range(300)], vectors))
             found.append([hits.ids for hits in store.query(queries, 5)])
     assert found[0] == found[1]
 
 
 def test_index_alone() -> None:
-    """The index pads with -1 and never returns a removed or forbidden slot."""
+    """The index answers similarities, best first."""
     index = FlatIndex(2, "l2", 1)
     index.add(np.array([[0, 0], [1, 0], [2, 0]], dtype=np.float32))
-    index.remove(np.array([0]))
-    slots, similarities = index.search(np.zeros((1, 2), dtype=np.float32), 3, None)
-    assert slots.tolist() == [[1, 2, -1]]
-    assert similarities[0, :2].tolist() == [-1.0, -4.0]
-    slots, _ = index.search(np.zeros((1, 2), dtype=np.float32), 2, np.array([True, False, True]))
-    assert slots.tolist() == [[2, -1]]
-    assert (len(index), index.nbytes) == (2, 24)
+    slots, similarities = index.search(np.zeros((1, 2), dtype=np.float32), 3)
+    assert slots.tolist() == [[0, 1, 2]]
+    assert similarities.tolist() == [[0.0, -1.0, -4.0]]
+    assert index.nbytes == 24
 
 
 def test_announcement_imports_no_faiss() -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from ctxkit.interfaces import Capabilities
 from ctxkit.local import LocalConfig
 
 
 class FaissConfig(LocalConfig):
-    """The engine's options, the kind of index and the threads of one search (1 to 1024)."""
+    """The engine's options, the kind of index, its parameters, and the threads of one search (1 to 1024).
 
-    index_type: Literal["Flat"] = "Flat"
+    "Flat" searches all vectors; "HNSW" a graph of `m` neighbours each, made with `ef_construction` candidates and
+    searched with `ef_search`: more find more and take longer.
+    """
+
+    index_type: Literal["Flat", "HNSW"] = "Flat"
+    m: int = Field(default=32, ge=2, le=512)
+    ef_construction: int = Field(default=200, ge=1, le=10_000)
+    ef_search: int = Field(default=64, ge=1, le=100_000)
     threads: int = Field(default=1, ge=1, le=1024)
 
-    @field_validator("index_type", mode="before")
-    @classmethod
-    def _known_index(cls, value: object) -> object:
-        if value != "Flat":
-            msg = f"this version of ctxkit-faiss has the index type 'Flat' only, not {value!r}; set index_type='Flat'"
-            raise ValueError(msg)
-        return value
+    def capabilities(self) -> Capabilities:
+        """Return what a store can do under this configuration: an HNSW graph is not exact."""
+        return super().capabilities().model_copy(update={"exact": self.index_type == "Flat"})

@@ -8,11 +8,11 @@ from ctxkit.errors import ConfigError
 from ctxkit.local import AnnIndex, EngineStore, LocalConfig
 from ctxkit.records import Metric
 from ctxkit_faiss.config import FaissConfig
-from ctxkit_faiss.index import FlatIndex
+from ctxkit_faiss.index import FlatIndex, HnswIndex
 
 
 class FaissStore(EngineStore):
-    """Exact search by FAISS over records that SQLite holds."""
+    """Search by FAISS over records that SQLite holds."""
 
     backend: ClassVar[str] = "faiss"
 
@@ -21,4 +21,13 @@ class FaissStore(EngineStore):
         """Return an empty FAISS index."""
         if not isinstance(config, FaissConfig):
             raise ConfigError(f"faiss was given a {type(config).__name__}.", fix="pass a FaissConfig.", backend="faiss")
-        return FlatIndex(dimension, metric, config.threads)
+        if config.index_type == "Flat":
+            return FlatIndex(dimension, metric, config.threads)
+        return HnswIndex(
+            dimension,
+            metric,
+            config.threads,
+            m=config.m,
+            ef_construction=config.ef_construction,
+            ef_search=config.ef_search,
+        )

@@ -1,0 +1,265 @@
+"""Segments: the vectors of one moment in files beside the database, with the index that was made of them.
+
+<collection>/segments/<seq>-<random>/
+    labels.i64    the label of each slot, ascending
+    sums.u32      the checksum of each vector, as the database has it
+    rows.f32      the vectors as they are kept for brute force, read through the page cache
+    extras.f32    one number for each, under cosine and l2
+    index.bin     what the index's library wrote; not there for a store that searches by brute force
+    segment.json  what all of this is, with the SHA-256 of every file; checked before a library sees its file
+
+A folder is written under another name and renamed when it is whole, so one that is there is complete. A label is never
+used for another vector, so a segment stays true for ever: rows written later are missing in it, removed ones are too
+many. Everything here can be made anew from the database.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ctxkit.local.exact import ExactRows, kept
+from ctxkit.local.index import AnnIndex, longest_of
+from ctxkit.local.layout import sync_directory
+from ctxkit.records import FloatVectors, Metric
+
+FOLDER: Final = "segments"
+_FORMAT: Final = 1
+_MANIFEST: Final = "segment.json"
+_LABELS, _SUMS, _ROWS, _EXTRAS, _INDEX = "labels.i64", "sums.u32", "rows.f32", "extras.f32", "index.bin"
+_LOCK: Final = ".lock"
+_BUILDING: Final = ".building-"
+_KEPT: Final = 2
+_BLOCK: Final = 2**22
+_log = logging.getLogger("ctxkit.local")
+
+Labels = npt.NDArray[np.int64]
+Sums = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a segment has to be of use to a handle: of this collection, of these vectors, and not of its future.
+
+    A segment is newer than the database when the database was put back to an earlier state: by a backup, or by a power
+    cut under durability "normal".
+    """
+
+    incarnation: str
+    dimension: int
+    metric: Metric
+    seq: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment as it is searched; `index` is None where brute force has to do."""
+
+    name: str
+    seq: int
+    made_at: float
+    longest: float
+    labels: Labels
+    sums: Sums
+    rows: ExactRows
+    index: AnnIndex | None
+    bytes_on_disk: int = 0
+
+
+def newest(folder: Path) -> str | None:
+    """Return the name of the newest segment in a folder of segments, None where there is none."""
+    names = _names(folder)
+    return names[-1] if names else None
+
+
+def read(folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None]) -> Segment | None:
+    """Return the newest usable segment, with its index where that is of the kind that `make_index` makes.
+
+    What is damaged or does not fit is passed over with a warning: it can be made anew, and is never searched.
+    """
+    for name in reversed(_names(folder)):
+        try:
+            return _read(folder / name, wanted, make_index())
+        except FileNotFoundError:
+            continue  # another process has just thrown it away
+        except _FromTheFutureError as error:
+            _log.warning("the segment %s is thrown away: %s.", folder / name, error)
+            shutil.rmtree(folder / name, ignore_errors=True)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            _log.warning("the segment %s is not used (%s); it is made anew from the records.", folder / name, error)
+    return None
+
+
+class Writer:
+    """Collects the vectors of a segment in a folder that becomes one when it is whole."""
+
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        self._target = folder
+        self._wanted = wanted
+        self._folder = folder / f"{_BUILDING}{uuid.uuid4().hex}"
+        self._folder.mkdir(parents=True)
+        self._labels: list[int] = []
+        self._sums: list[int] = []
+        self._longest = 0.0
+        self._files = {name: (self._folder / name).open("wb") for name in (_ROWS, _EXTRAS)}
+
+    def add(self, labels: list[int], sums: list[int], vectors: FloatVectors) -> None:
+        """Append vectors with their checksums, in the order of their labels."""
+        self._labels += labels
+        self._sums += sums
+        self._longest = max(self._longest, longest_of(vectors))
+        for name, array in zip((_ROWS, _EXTRAS), kept(vectors, self._wanted.metric), strict=True):
+            self._files[name].write(array.astype("<f4", copy=False).tobytes())
+
+    def mapped(self) -> ExactRows:
+        """Return what was added, ready to be searched; nothing is added after this."""
+        for file in self._files.values():
+            file.close()
+        labels = np.array(self._labels, dtype="<i8")
+        (self._folder / _LABELS).write_bytes(labels.tobytes())
+        (self._folder / _SUMS).write_bytes(np.array(self._sums, dtype="<u4").tobytes())
+        return _rows(self._folder, len(labels), self._wanted)
+
+    def finish(self, index: AnnIndex | None) -> str:
+        """Write the index and the manifest, make the folder a segment, and return its name."""
+        if index is not None:
+            index.save(self._folder / _INDEX)
+        names = sorted(path.name for path in self._folder.iterdir())
+        manifest = {
+            "format": _FORMAT,
+            "incarnation": self._wanted.incarnation,
+            "dimension": self._wanted.dimension,
+            "metric": self._wanted.metric,
+            "seq": self._wanted.seq,
+            "count": len(self._labels),
+            "made_at": time.time(),
+            "longest": self._longest,
+            "index": None if index is None else {"key": index.key, "version": index.version},
+            "sha256": {name: _digest(self._folder / name) for name in names},
+        }
+        (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        for path in self._folder.iterdir():
+            _sync(path)
+        sync_directory(self._folder)
+        name = f"{self._wanted.seq:020d}-{uuid.uuid4().hex[:8]}"
+        self._folder.rename(self._target / name)
+        sync_directory(self._target)
+        return name
+
+    def abandon(self) -> None:
+        """Throw away what was written."""
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def tidy(folder: Path) -> None:
+    """Keep the last two segments; older ones and what a killed process left half made go."""
+    for name in _names(folder)[:-_KEPT]:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in folder.glob(f"{_BUILDING}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class _FromTheFutureError(Exception):
+    """The database was put back to before this segment."""
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[bool]:
+    """Hold the lock of those who make segments; False where another process holds it."""
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may hold the descriptor still
+        os.close(descriptor)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of a folder's files."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+    return []
+
+
+def _read(folder: Path, wanted: Wanted, index: AnnIndex | None) -> Segment:
+    manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    found = (manifest["format"], manifest["incarnation"], manifest["dimension"], manifest["metric"])
+    if found != (_FORMAT, wanted.incarnation, wanted.dimension, wanted.metric):
+        raise ValueError("it belongs to another collection or another format")
+    if manifest["seq"] > wanted.seq:
+        raise _FromTheFutureError(f"the database is at {wanted.seq}, the segment at {manifest['seq']}")
+    usable = index is not None and manifest["index"] == {"key": index.key, "version": index.version}
+    for name, digest in manifest["sha256"].items():
+        if name == _INDEX and not usable:
+            continue
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{name} does not match its checksum")
+    count = manifest["count"]
+    labels = np.fromfile(folder / _LABELS, dtype="<i8").astype(np.int64, copy=False)
+    if len(labels) != count:
+        raise ValueError(f"{_LABELS} has {len(labels)} labels, not {count}")
+    sums = np.fromfile(folder / _SUMS, dtype="<u4").astype(np.uint32, copy=False)
+    rows = _rows(folder, count, wanted)
+    if index is not None and usable:
+        index.load(folder / _INDEX)
+    own = index if usable else None
+    return Segment(
+        folder.name, manifest["seq"], manifest["made_at"], manifest["longest"], labels, sums, rows, own, size_of(folder)
+    )
+
+
+def _rows(folder: Path, count: int, wanted: Wanted) -> ExactRows:
+    shape = (count, wanted.dimension)
+    empty = np.zeros(0, dtype=np.float32)
+    if not count:
+        return ExactRows(wanted.dimension, wanted.metric, (np.zeros(shape, dtype=np.float32), empty))
+    rows: Any = np.memmap(folder / _ROWS, dtype="<f4", mode="r", shape=shape)
+    extras = np.fromfile(folder / _EXTRAS, dtype="<f4") if wanted.metric != "dot" else empty
+    # A plain view: numpy's memmap class costs microseconds with every operation.
+    return ExactRows(wanted.dimension, wanted.metric, (rows.view(np.ndarray), extras))
+
+
+def _digest(path: Path) -> str:
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
