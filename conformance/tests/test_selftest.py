@@ -1,4 +1,4 @@
-"""The suite is worth what it can notice: every mutant is killed by the check that is meant for it, what is odd passes."""
+"""The suite is worth what it can notice: every mutant is killed by the check that is meant for it."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_what_is_not_caught_is_told(trying: Trying) -> None:
 
 def test_a_mutant_that_dies_takes_nobody_along(trying: Trying) -> None:
     """A process that dies or hangs is laid at the door of one mutant; the others are tried all the same."""
-    mutants = {name: "empty_store_answers" for name in ("DiesAtOnce", "NeverAnswers", "RaisesItsOwn")}
+    mutants = dict.fromkeys(("DiesAtOnce", "NeverAnswers", "RaisesItsOwn"), "empty_store_answers")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selftest, "CASE_TIMEOUT", 10.0)
         result = trying(mutants)

@@ -23,6 +23,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 _WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u4e00-\u9fff]")
 _MAX_CHARACTERS = 400_000
 _MAX_SENTENCES = 2_000
+_ROLES = ("system", "user", "assistant", "tool")
 _COMMON = frozenset(
     """
     the and that this with you your for are was were have has had not but can will would could should from they them
@@ -30,6 +31,19 @@ _COMMON = frozenset(
     did does here him her his she user assistant yes let get got one
     """.split()  # noqa: SIM905 - ninety quoted words would be harder to read
 )
+
+
+def _check(messages: Sequence[Message]) -> None:
+    """Raise LLMError for what no model would take, so that a slip shows before there is a model."""
+    if not messages:
+        raise LLMError("there is no message to summarise.", fix="pass at least one message with content.")
+    for number, message in enumerate(messages, start=1):
+        if message.get("role") not in _ROLES:
+            raise LLMError(
+                f"message {number} has the role {message.get('role')!r}.", fix=f"use one of {', '.join(_ROLES)}."
+            )
+        if "content" not in message:
+            raise LLMError(f"message {number} has no content.", fix="give it a content, which may be empty.")
 
 
 class ExtractiveConfig(BackendConfig):
@@ -59,9 +73,8 @@ class ExtractiveSummarizer(LLM):
         **options: Any,  # noqa: ARG002 - options of real models mean nothing here
     ) -> Completion:
         """Return a summary of the last message's content of at most `max_tokens` tokens."""
-        if not messages:
-            raise LLMError("there is no message to summarise.", fix="pass at least one message with content.")
-        text = str(messages[-1].get("content") or "")
+        _check(messages)
+        text = str(messages[-1]["content"] or "")
         budget = max_tokens or self._config.max_tokens
         summary = self._summarize(text, budget)
         usage = Usage(input_tokens=self._tokenizer.count(text), output_tokens=self._tokenizer.count(summary))

@@ -11,9 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Final
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Final
 
 from ctxkit_conformance.faults.anthropic_messages import Messages, anthropic_models
 from ctxkit_conformance.faults.connection import Connection
@@ -24,6 +22,9 @@ from ctxkit_conformance.faults.reply import Reply, completion, fault_instead, pl
 from ctxkit_conformance.faults.requests import Recorded, Scenario
 from ctxkit_conformance.faults.steps import Step
 from ctxkit_conformance.faults.wire import Asked, Json, RejectedError, Wire
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 THREAD_NAME: Final = "ctxkit-fault-server"
 _HOST: Final = "127.0.0.1"

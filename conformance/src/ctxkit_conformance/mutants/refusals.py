@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -145,7 +146,14 @@ class FieldTypesAreCoerced(Lenient):
 
     @override
     def mended(self, record: Record) -> Record:
-        makers = {"int": int, "float": float, "number": float, "str": str, "bool": bool, "list": lambda v: [v]}
+        makers: dict[str, Callable[[Any], Any]] = {
+            "int": int,
+            "float": float,
+            "number": float,
+            "str": str,
+            "bool": bool,
+        }
+        makers["list"] = lambda value: [value]
         fields = self.spec.fields
         items = record.metadata.items()
         return replace(record, metadata={k: makers[fields[k]](v) if k in fields else v for k, v in items})
@@ -168,10 +176,10 @@ class ColumnsAreZipped(ExactStore):
     @override
     def upsert(self, records: Written) -> None:
         if isinstance(records, RecordBatch):
-            columns = (records.ids, records.vectors, records.texts, records.metadata)
-            least = min(len(np.asarray(column, dtype=object)) for column in columns if column is not None)
-            cut = [None if column is None else column[:least] for column in columns]  # type: ignore[index,call-overload]
-            records = RecordBatch(*cut, present=records.present)  # type: ignore[arg-type]
+            columns: list[Any] = [records.ids, records.vectors, records.texts, records.metadata]
+            least = min(len(column) for column in columns if column is not None)
+            ids, vectors, texts, metadata = (None if column is None else column[:least] for column in columns)
+            records = RecordBatch(ids or [], vectors, texts, metadata, records.present)
         super().upsert(records)
 
 

@@ -106,7 +106,7 @@ class CosineIsNotClipped(Scoring):
         if self.spec.metric != "cosine":
             return similarity(query[0], rows, self.spec.metric)
         query, rows = (each / np.sqrt((each**2).sum(axis=1, keepdims=True)) for each in (query, rows))
-        return (rows * query).sum(axis=1)
+        return np.asarray((rows * query).sum(axis=1))
 
 
 class EveryMetricIsCosine(Scoring):
@@ -144,7 +144,7 @@ class DistancesFromSquares(Scoring):
         if self.spec.metric != "l2":
             return similarity(query[0], rows, self.spec.metric)
         squares = (rows**2).sum(axis=1) + (query**2).sum() - 2 * (rows @ query[0])
-        return 1.0 / (1.0 + np.sqrt(np.maximum(squares, 0).astype(np.float64)))
+        return np.asarray(1.0 / (1.0 + np.sqrt(np.maximum(squares, 0).astype(np.float64))))
 
 
 class NormsOverflow(Scoring):
@@ -155,7 +155,7 @@ class NormsOverflow(Scoring):
         if self.spec.metric != "cosine":
             return similarity(query[0], rows, self.spec.metric)
         lengths = np.sqrt((rows**2).sum(axis=1)) * np.sqrt((query**2).sum())
-        return np.nan_to_num((rows * query).sum(axis=1) / lengths)
+        return np.asarray(np.nan_to_num((rows * query).sum(axis=1) / lengths))
 
 
 class QuantisedScores(Scoring):

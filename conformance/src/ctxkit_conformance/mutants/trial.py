@@ -80,7 +80,7 @@ def main() -> None:
 
     arguments = ["-c", plan["settings"], "--rootdir", plan["folder"], "--basetemp", f"{plan['folder']}/data"]
     arguments += [str(Path(__file__).with_name("collected.py")), "--import-mode=importlib"]
-    arguments += ["-p", "no:cacheprovider", "--tb=short", "-q", "--no-header"]
+    arguments += ["-p", "no:cacheprovider", "--tb=short", "-q", "--no-header", "--noconftest"]
     code = pytest.main(arguments, plugins=[pytest_plugin, Recorder(plan["trials"], tell)])
     tell({"event": "end", "code": int(code)})
     sys.exit(0)

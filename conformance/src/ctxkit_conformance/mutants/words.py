@@ -110,7 +110,7 @@ class SyntaxOfTheEngine(ExactStore):
 
     @override
     def text_query(self, text: str, k: int, *, where: Where | None = None) -> Hits:
-        if isinstance(text, str) and any(sign in text for sign in '"()*'):
+        if any(sign in str(text) for sign in '"()*'):
             raise sqlite3.OperationalError(f'fts5: syntax error near "{text[-1]}"')
         return super().text_query(text, k, where=where)
 

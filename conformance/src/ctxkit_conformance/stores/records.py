@@ -38,7 +38,10 @@ LISTS = {
     "again": ["b", "a", "b"],
 }
 # Pairs that case folding, normalisation, trimming or a number's value would make one, and the longest there are.
-IDS = ["A", "a", "a ", "a\0", "é", "e\u0301", " ", "\0", "1", "01", "x" * 512, "é" * 256, "日本", "\U0001f600", "'; DROP"]
+IDS = [
+    *("A", "a", "a ", "a\0", "é", "e\u0301", " ", "\0", "1", "01"),
+    *("x" * 512, "é" * 256, "日本", "\U0001f600", "'; DROP TABLE records; --"),
+]
 TEXTS = [
     *("", "\0", "a\0b", "line\n", " padded ", "a\r\nb", "e\u0301", "\U0001f469\u200d\U0001f680", "ß", "ﬁ"),
     *("x" * 70_000, "'\"", "$", "\ufeff", "'; DROP TABLE records; --"),
@@ -105,7 +108,7 @@ class RecordChecks(StoreChecks):
     @covers(clauses.METADATA)
     def test_numpy_scalars_become_pythons(self, store: VectorStore) -> None:
         """A failure means that metadata computed with numpy is refused, or comes back as another type."""
-        given = {"i": np.int64(7), "f": np.float32(0.5), "b": np.bool_(True), "d": np.float64(1.5), "l": [np.int32(1)]}
+        given = {"i": np.int64(7), "f": np.float32(0.5), "b": np.bool_(1), "d": np.float64(1.5), "l": [np.int32(1)]}
         store.upsert([Record("a", "", [1, 0, 0], given)])
         assert store.get(["a"]) == [Record("a", "", None, {"i": 7, "f": 0.5, "b": True, "d": 1.5, "l": [1]})]
 

@@ -65,6 +65,10 @@ def _of(name: str) -> st.SearchStrategy[Any]:
     return st.runner().flatmap(lambda machine: machine.given[name])
 
 
+# A filter that a record passes, as it is now.
+_PRESENT: st.SearchStrategy[Where] = st.runner().flatmap(lambda machine: st.sampled_from(machine.present_filters))
+
+
 def _bad_records(metric: Metric, declared: Capabilities) -> list[Record]:
     """Return records that are refused, each for a reason of its own."""
     fine: Any = [1, 0, 0]
@@ -172,12 +176,14 @@ class StoreMachine(RuleBasedStateMachine):
         """Have a batch refused; nothing of it is written."""
         with pytest.raises(InvalidRecordError):
             self.store.upsert([*records[:place], bad, *records[place:]])
+        self.compare()
 
     @rule(records=_of("records"))
     def upsert_one_id_twice(self, records: Records) -> None:
         """Have a batch refused; nothing of it is written."""
         with pytest.raises(InvalidRecordError):
             self.store.upsert([*records, records[0]])
+        self.compare()
 
     @precondition(_filled)
     @rule(ids=_of("ids"))
@@ -186,7 +192,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._same("delete returns another number", self.store.delete(ids), self.oracle.delete(ids))
 
     @precondition(_filled)
-    @rule(where=_of("filter"))
+    @rule(where=_of("filter") | _PRESENT)
     def delete_where(self, where: Where) -> None:
         """Delete by filter."""
         deleted = self.store.delete(where=where)
@@ -207,13 +213,13 @@ class StoreMachine(RuleBasedStateMachine):
         self._same("get returns other records", found, expected)
 
     @precondition(_filled)
-    @rule(where=_of("where"))
+    @rule(where=_of("where") | _PRESENT)
     def count(self, where: Where | None) -> None:
         """Count."""
         self._same("count is another number", self.store.count(where), self.oracle.count(where))
 
     @precondition(_filled)
-    @rule(queries=_of("queries"), k=_of("k"), where=_of("where"), min_score=_of("min_score"), vectors=st.booleans())
+    @rule(queries=_of("queries"), k=_of("k"), where=_of("where") | _PRESENT, min_score=_of("min_score"), vectors=st.booleans())
     def query(
         self, queries: list[list[int]], k: int, where: Where | None, min_score: float | None, *, vectors: bool
     ) -> None:
@@ -222,7 +228,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.oracle.check_query(self.store, queries, k, **options)
 
     @precondition(lambda self: _filled(self) and self.bench.declared.text_search is not None)
-    @rule(word=_of("word"), k=_of("k"), where=_of("where"))
+    @rule(word=_of("word"), k=_of("k"), where=_of("where") | _PRESENT)
     def text_query(self, word: str, k: int, where: Where | None) -> None:
         """Search by a word."""
         expected = self.oracle.text_query(word, where)
@@ -231,7 +237,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert set(found) <= set(expected), f"{found} were found by the word, which {expected} have"
 
     @precondition(_filled)
-    @rule(where=_of("where"), limit=_of("limit"))
+    @rule(where=_of("where") | _PRESENT, limit=_of("limit"))
     def scan(self, where: Where | None, limit: int | None) -> None:
         """Read everything that passes, in any order."""
         found = [record.id for record in self.store.scan(where, limit=limit)]
@@ -242,7 +248,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert set(found) <= set(expected), f"scan yields {found}, and {expected} pass"
 
     @precondition(lambda self: _filled(self) and self.bench.declared.ordered_scan)
-    @rule(where=_of("where"), limit=_of("limit"), descending=st.booleans())
+    @rule(where=_of("where") | _PRESENT, limit=_of("limit"), descending=st.booleans())
     def scan_in_order(self, where: Where | None, limit: int | None, *, descending: bool) -> None:
         """Read by the order of a field."""
         options: dict[str, Any] = {"order_by": "n", "descending": descending, "limit": limit}
@@ -254,11 +260,13 @@ class StoreMachine(RuleBasedStateMachine):
     def flush(self) -> None:
         """Make durable what was written."""
         self.store.flush()
+        self.compare()
 
     @rule()
     def optimize(self) -> None:
         """Do the housekeeping; it changes no answer."""
         self.store.optimize()
+        self.compare()
 
     @rule()
     def compare(self) -> None:
@@ -270,6 +278,8 @@ class StoreMachine(RuleBasedStateMachine):
         if self.bench.declared.text_search is not None:
             for word in strategies.WORDS:
                 self.text_query(word, len(_IDS) + 1, None)
+        if self.bench.declared.ordered_scan:
+            self.scan_in_order(None, None, descending=False)
 
     @precondition(lambda self: self.bench.declared.persistent)
     @rule()
@@ -277,13 +287,14 @@ class StoreMachine(RuleBasedStateMachine):
         """Close the store and open it again; everything is still there."""
         self.store.close()
         self.store = self.bench.start(self.config)
+        self.compare()
 
     @precondition(lambda self: self.bench.kill is not None)
     @rule()
     def kill(self) -> None:
         """Kill the process that holds the store; what was acknowledged is still there."""
         self._killed()
-        self.oracle.agrees(self.store)
+        self.compare()
 
     @precondition(lambda self: self.bench.kill is not None)
     @rule(records=_of("records"))
@@ -296,7 +307,13 @@ class StoreMachine(RuleBasedStateMachine):
         found = {record.id: record for record in self.store.scan(include_vectors=True)}
         if found == written.records:
             self.oracle = written
-        self.oracle.agrees(self.store)
+        self.compare()
+
+    @property
+    def present_filters(self) -> list[Where]:
+        """A filter for each value that a record has."""
+        pairs = (item for name in sorted(self.oracle.records) for item in self.oracle.records[name].metadata.items())
+        return [dict([item]) for item in pairs] or [{"x": 1}]
 
     def teardown(self) -> None:
         """Compare once more where nothing has failed, and leave nothing behind."""
@@ -362,7 +379,7 @@ class StatefulChecks(StoreChecks):
     ) -> None:
         """A failure means that some order of ordinary calls leaves the store with wrong data or wrong answers."""
         bench = self._bench(harness, tmp_path, declared, metric, lambda config: self.open(config, metric))
-        try_sequences(effort, 40, 25, lambda: StoreMachine(bench))
+        try_sequences(effort, 50, 16, lambda: StoreMachine(bench))
 
     @covers(clauses.SEQUENCES, clauses.CRASH)
     def test_random_sequences_with_kills(
@@ -389,7 +406,7 @@ class StatefulChecks(StoreChecks):
         if not (declared.persistent and declared.crash_safe):
             self._check_what_is_left(bench, kill)
             return
-        try_sequences(effort, 12, 20, lambda: StoreMachine(replace(bench, kill=kill)))
+        try_sequences(effort, 12, 16, lambda: StoreMachine(replace(bench, kill=kill)))
 
     @covers(clauses.ATOMIC, clauses.UPSERT, tier="T1")
     def test_batches_of_every_size(self, store: VectorStore, rng: np.random.Generator) -> None:

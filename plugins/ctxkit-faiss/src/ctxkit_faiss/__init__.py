@@ -16,9 +16,9 @@ def ctxkit_vector_stores() -> list[BackendSpec]:
             factory="ctxkit_faiss.store:FaissStore",
             config="ctxkit_faiss.config:FaissConfig",
             capabilities=local_capabilities(durable=False),
-            summary="FAISS Flat: exact search, durable with a path",
+            summary="FAISS Flat or HNSW, durable with a path",
             requires=("faiss",),
             install_hint="pip install ctxkit-faiss",
-            harness="ctxkit.local.harness:LocalHarness",
+            harness="ctxkit_faiss.harness:FaissHarness",
         )
     ]
