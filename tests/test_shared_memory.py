@@ -179,14 +179,12 @@ def test_a_path_among_the_options_of_the_store_is_the_path(tmp_path: Path) -> No
         assert cm.query_memory("kept")
 
 
-def test_an_index_type_that_is_not_there_yet_gives_way_and_says_so(tmp_path: Path) -> None:
-    """Flat is exact, so a configuration that asks for HNSW works; the statistics tell."""
-    chosen = VectorStoreConfig(index_type="HNSW")
+def test_the_index_type_reaches_the_store(tmp_path: Path) -> None:
+    """A configuration that asks for HNSW gets it, with the options of the graph."""
+    chosen = VectorStoreConfig.model_validate({"index_type": "HNSW", "ef_search": 32})
     with ContextManager(Config(vector_store=chosen), path=tmp_path / "store") as cm:
         cm.observe("a", "b")
-        stats = cm.get_stats()
-        assert stats["long_term_memory"]["index_type"] == "Flat"
-        assert any("HNSW" in line for line in stats["fallbacks"])
+        assert cm.get_stats()["long_term_memory"]["index_type"] == "HNSW"
 
 
 def test_an_explicit_timestamp_wins_and_metadata_is_stored_plain(tmp_path: Path) -> None:

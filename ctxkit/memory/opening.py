@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -85,7 +85,7 @@ def _open_store(
     if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
         _fall_back(fallbacks, f"vector store {name} is not installed or not enabled: exact is used")
         name = "exact"
-    options = _store_options(config, path, name, registry, fallbacks)
+    options = _store_options(config, path, name, registry)
     dimension = section.dimension
     if embedder is not None and dimension != embedder.dimension:
         if "dimension" in section.model_fields_set:
@@ -107,9 +107,7 @@ def _open_store(
     return name, registry.open_store(name, spec, options)
 
 
-def _store_options(
-    config: Config, path: Path | None, name: str, registry: PluginRegistry, fallbacks: list[str]
-) -> dict[str, Any]:
+def _store_options(config: Config, path: Path | None, name: str, registry: PluginRegistry) -> dict[str, Any]:
     """Return what the backend is opened with: the user's own options, the path and the kind of index."""
     section = config.vector_store
     options = section.options()
@@ -122,13 +120,7 @@ def _store_options(
             )
         options["path"] = path
     if "index_type" in accepted:
-        kinds = get_args(accepted["index_type"].annotation)
         options["index_type"] = section.index_type
-        if kinds and section.index_type not in kinds and "Flat" in kinds:
-            options["index_type"] = "Flat"
-            _fall_back(
-                fallbacks, f"{name} has no index of type {section.index_type} yet: Flat, which is exact, is used"
-            )
     return options
 
 
