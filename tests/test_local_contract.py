@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from ctxkit_conformance import VectorStoreContract
+from ctxkit_conformance import QuickVectorStoreContract
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import ConfigError, InvalidQueryError, StoreClosedError
@@ -237,7 +237,7 @@ class TestPromisesDurable(Promises):
     durable = True
 
 
-class TestExactInMemory(VectorStoreContract):
+class TestExactInMemory(QuickVectorStoreContract):
     """The exact store without a path; its scores are those of float64."""
 
     store_class = ExactStore
@@ -249,7 +249,7 @@ class TestExactInMemory(VectorStoreContract):
         return ExactConfig()
 
 
-class TestExactDurable(VectorStoreContract):
+class TestExactDurable(QuickVectorStoreContract):
     """The exact store in a directory."""
 
     store_class = ExactStore

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy.typing as npt
-from ctxkit_conformance import VectorStoreContract
+from ctxkit_conformance import QuickVectorStoreContract
 from typing_extensions import Self
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
@@ -94,7 +94,7 @@ class LeanStore(ExactStore):
         check_operators(where, LEAN.filter_operators, backend=self.backend)
 
 
-class TestLean(VectorStoreContract):
+class TestLean(QuickVectorStoreContract):
     """The suite takes the refusals for what they are."""
 
     store_class = LeanStore

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from ctxkit_conformance.embedders.contract import EmbedderContract
     from ctxkit_conformance.llms.contract import LLMContract
     from ctxkit_conformance.marks import covers, not_applicable
-    from ctxkit_conformance.stores.contract import VectorStoreContract
+    from ctxkit_conformance.stores.contract import QuickVectorStoreContract, VectorStoreContract
     from ctxkit_conformance.tokenizers.contract import TokenizerContract
 
 __all__ = [
     "EmbedderContract",
     "LLMContract",
+    "QuickVectorStoreContract",
     "TokenizerContract",
     "VectorStoreContract",
     "covers",
@@ -30,6 +31,7 @@ __all__ = [
 _HOME_OF = {
     "EmbedderContract": "embedders.contract",
     "LLMContract": "llms.contract",
+    "QuickVectorStoreContract": "stores.contract",
     "TokenizerContract": "tokenizers.contract",
     "VectorStoreContract": "stores.contract",
     "covers": "marks",

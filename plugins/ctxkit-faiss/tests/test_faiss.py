@@ -10,7 +10,7 @@ from typing import Any
 import ctxkit_faiss
 import numpy as np
 import pytest
-from ctxkit_conformance import VectorStoreContract
+from ctxkit_conformance import QuickVectorStoreContract
 from ctxkit_faiss.config import FaissConfig
 from ctxkit_faiss.index import FlatIndex
 from ctxkit_faiss.store import FaissStore
@@ -24,7 +24,7 @@ from ctxkit.records import Metric, Record, RecordBatch
 ALWAYS: dict[str, Any] = {"exact_below": 0, "index_build": "inline"}  # FAISS searches from the first record on
 
 
-class _Finer(VectorStoreContract):
+class _Finer(QuickVectorStoreContract):
     """The engine scores again in float64, whatever proposes."""
 
     store_class = FaissStore

@@ -10,7 +10,7 @@ from typing import Any
 import ctxkit_hnswlib
 import numpy as np
 import pytest
-from ctxkit_conformance import VectorStoreContract
+from ctxkit_conformance import QuickVectorStoreContract
 from ctxkit_hnswlib.config import HnswlibConfig
 from ctxkit_hnswlib.index import HnswIndex
 from ctxkit_hnswlib.store import HnswlibStore
@@ -24,7 +24,7 @@ from ctxkit.records import Metric, RecordBatch
 ALWAYS: dict[str, Any] = {"exact_below": 0, "index_build": "inline"}  # the graph is searched from the first record on
 
 
-class TestInMemory(VectorStoreContract):
+class TestInMemory(QuickVectorStoreContract):
     """Without a path, searched through the graph."""
 
     store_class = HnswlibStore
@@ -34,7 +34,7 @@ class TestInMemory(VectorStoreContract):
         return HnswlibConfig(**ALWAYS)
 
 
-class TestDurable(VectorStoreContract):
+class TestDurable(QuickVectorStoreContract):
     """In a directory, searched through the graph."""
 
     store_class = HnswlibStore

@@ -25,19 +25,28 @@ from ctxkit_conformance.stores.text import TextChecks
 from ctxkit_conformance.stores.threads import ThreadChecks
 
 
-class VectorStoreContract(
-    AnnouncementChecks,
+class QuickVectorStoreContract(
     RecordChecks,
     BypassChecks,
     ScanChecks,
     CollectionChecks,
     LifecycleChecks,
     SearchChecks,
-    PropertyChecks,
     TextChecks,
-    QualityChecks,
     FilterChecks,
     PersistenceChecks,
+):
+    """The quick part of the contract, for a test file that runs with every change; the whole is what counts.
+
+    Records, search, filters and reopening, through both faces: no killed processes, damaged files, crowds or sequences.
+    """
+
+
+class VectorStoreContract(
+    QuickVectorStoreContract,
+    AnnouncementChecks,
+    PropertyChecks,
+    QualityChecks,
     OpenerChecks,
     CrashChecks,
     DamageChecks,

@@ -87,7 +87,7 @@ class PropertyChecks(StoreChecks):
         tally = Tally()
         oracle = self._oracle(store)
 
-        @tries(effort, 80, case=filter_cases(store.capabilities.filter_operators))
+        @tries(effort, 60, case=filter_cases(store.capabilities.filter_operators))
         def random_filters(case: FilterCase) -> None:
             _refill(store, oracle, case.metadata)
             expected = sorted(oracle.passing(case.where))
@@ -109,7 +109,7 @@ class PropertyChecks(StoreChecks):
         tally = Tally()
         oracle = self._oracle(store)
 
-        @tries(effort, 50, case=filter_cases(store.capabilities.filter_operators), chosen=st.sets(st.sampled_from(IDS)))
+        @tries(effort, 30, case=filter_cases(store.capabilities.filter_operators), chosen=st.sets(st.sampled_from(IDS)))
         def random_deletes(case: FilterCase, chosen: set[str]) -> None:
             _refill(store, oracle, case.metadata)
             tally.add(telling=_is_telling(case.metadata, case.where))
@@ -134,7 +134,7 @@ class PropertyChecks(StoreChecks):
         tally = Tally()
         oracle = self._oracle(store)
 
-        @tries(effort, 80, case=law_cases(store.capabilities.filter_operators))
+        @tries(effort, 60, case=law_cases(store.capabilities.filter_operators))
         def laws_of_logic(case: LawCase) -> None:
             _refill(store, oracle, case.metadata)
             expected = sorted(oracle.passing(case.left))
@@ -192,7 +192,7 @@ class PropertyChecks(StoreChecks):
         with self.open(config, metric) as store:
             oracle = self._oracle(store)
 
-            @tries(effort, 50, case=search_cases(metric))
+            @tries(effort, 30, case=search_cases(metric))
             def random_searches(case: SearchCase) -> None:
                 store.delete(list(IDS))
                 records = [
@@ -237,7 +237,7 @@ class PropertyChecks(StoreChecks):
         values = [value for value in strategies.VALUES if not isinstance(value, bool | list)]
         rows = st.lists(strategies.metadata({"x": values, "y": (1, 2)}), min_size=3, max_size=len(IDS))
 
-        @tries(effort, 50, rows=rows, descending=st.booleans(), limit=st.none() | st.integers(0, 6), some=st.booleans())
+        @tries(effort, 30, rows=rows, descending=st.booleans(), limit=st.none() | st.integers(0, 6), some=st.booleans())
         def random_scans(rows: list[dict[str, Any]], *, descending: bool, limit: int | None, some: bool) -> None:
             _refill(store, oracle, rows)
             options: dict[str, Any] = {"order_by": "x", "descending": descending, "limit": limit}

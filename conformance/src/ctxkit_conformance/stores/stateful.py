@@ -219,7 +219,13 @@ class StoreMachine(RuleBasedStateMachine):
         self._same("count is another number", self.store.count(where), self.oracle.count(where))
 
     @precondition(_filled)
-    @rule(queries=_of("queries"), k=_of("k"), where=_of("where") | _PRESENT, min_score=_of("min_score"), vectors=st.booleans())
+    @rule(
+        queries=_of("queries"),
+        k=_of("k"),
+        where=_of("where") | _PRESENT,
+        min_score=_of("min_score"),
+        vectors=st.booleans(),
+    )
     def query(
         self, queries: list[list[int]], k: int, where: Where | None, min_score: float | None, *, vectors: bool
     ) -> None:
@@ -379,7 +385,7 @@ class StatefulChecks(StoreChecks):
     ) -> None:
         """A failure means that some order of ordinary calls leaves the store with wrong data or wrong answers."""
         bench = self._bench(harness, tmp_path, declared, metric, lambda config: self.open(config, metric))
-        try_sequences(effort, 50, 16, lambda: StoreMachine(bench))
+        try_sequences(effort, 36, 16, lambda: StoreMachine(bench))
 
     @covers(clauses.SEQUENCES, clauses.CRASH)
     def test_random_sequences_with_kills(
@@ -406,7 +412,7 @@ class StatefulChecks(StoreChecks):
         if not (declared.persistent and declared.crash_safe):
             self._check_what_is_left(bench, kill)
             return
-        try_sequences(effort, 12, 16, lambda: StoreMachine(replace(bench, kill=kill)))
+        try_sequences(effort, 8, 16, lambda: StoreMachine(replace(bench, kill=kill)))
 
     @covers(clauses.ATOMIC, clauses.UPSERT, tier="T1")
     def test_batches_of_every_size(self, store: VectorStore, rng: np.random.Generator) -> None:
