@@ -99,6 +99,7 @@ def test_the_tutorial_leads_to_a_backend(tutorial: Reader) -> None:
     programs = [shlex.split(line)[:4] for line in tutorial.done]
     assert ["python", "-m", "pytest", "./ctxkit-usearch"] in programs
     assert ["ctxkit", "plugins", "check", "./ctxkit-usearch"] in programs
+    assert ["ctxkit", "conformance", "run", "vector_store:usearch"] in programs
     listed = json.loads(tutorial.python("-m", "ctxkit", "plugins", "list", "--json"))
     (component,) = [each for each in listed["components"] if each["name"] == "usearch"]
     assert component["missing"] == []

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from ctxkit_conformance.measurement import measure, p50_ms
-from ctxkit_conformance.oracle import brute_force
+from ctxkit_conformance.ranking import brute_force
 from ctxkit_conformance.stores.quality import clustered
 
 MODULE = """

@@ -13,11 +13,13 @@ import pytest
 from ctxkit_conformance.chance import Tally, brief_shrinking, tries, try_sequences
 from ctxkit_conformance.effort import Effort
 from ctxkit_conformance.marks import marks_of
-from ctxkit_conformance.mutants.search import SEARCH, FoundByItsOldVector, LostAfterOptimize
+from ctxkit_conformance.mutants.search import SEARCH
+from ctxkit_conformance.mutants.sequences import FoundByItsOldVector, LostAfterOptimize
 from ctxkit_conformance.oracle import Oracle
+from ctxkit_conformance.stores.machine import Bench, StoreMachine
 from ctxkit_conformance.stores.properties import PropertyChecks
 from ctxkit_conformance.stores.quality import QualityChecks
-from ctxkit_conformance.stores.stateful import Bench, StatefulChecks, StoreMachine
+from ctxkit_conformance.stores.stateful import StatefulChecks
 from hypothesis import strategies as st
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore

@@ -5,10 +5,8 @@ A dict of records, brute force in float64, and the reference evaluator of filter
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,11 +15,9 @@ import numpy.typing as npt
 from ctxkit.filters import Where, matches, parse
 from ctxkit.interfaces import VectorStore
 from ctxkit.records import Hit, Hits, Metric, Record, RecordBatch
+from ctxkit_conformance.ranking import Ranking, Table
 
-_ROUNDING: Final = 1e-12  # how far two ways of summing float64 may lie apart, as a share of the terms
 _SHOWN: Final = 200  # characters of a value in a message
-
-Doubles = npt.NDArray[np.float64]
 
 
 class Oracle:
@@ -35,7 +31,7 @@ class Oracle:
         self.metric: Metric = metric
         self.relative, self.absolute = relative, absolute
         self.records: dict[str, Record] = {}
-        self._table: _Table | None = None
+        self._table: Table | None = None
 
     def clear(self) -> None:
         """Hold nothing."""
@@ -189,7 +185,7 @@ class Oracle:
             self._check_complete(hits, ranking, wanted, what, min_score)
 
     def _check_each(
-        self, hits: Hits, ranking: _Ranking, what: str, where: Where | None, *, include_vectors: bool
+        self, hits: Hits, ranking: Ranking, what: str, where: Where | None, *, include_vectors: bool
     ) -> None:
         scores: dict[bytes, float] = {}
         seen: set[str] = set()
@@ -209,7 +205,7 @@ class Oracle:
             same = scores.setdefault(np.asarray(record.vector).tobytes(), hit.score)
             assert hit.score == same, f"{what} gives equal vectors the scores {same!r} and {hit.score!r} ({hit.id!r})"
 
-    def _check_order(self, hits: Hits, ranking: _Ranking, what: str) -> None:
+    def _check_order(self, hits: Hits, ranking: Ranking, what: str) -> None:
         """Check that the order is the true one."""
         for first, second in itertools.pairwise(hits):
             (left, left_slack), (right, right_slack) = ranking.of(first.id), ranking.of(second.id)
@@ -217,7 +213,7 @@ class Oracle:
                 f"{what} puts {first.id!r} (score {left!r}) before {second.id!r} ({right!r})"
             )
 
-    def _check_complete(self, hits: Hits, ranking: _Ranking, wanted: int, what: str, min_score: float | None) -> None:
+    def _check_complete(self, hits: Hits, ranking: Ranking, wanted: int, what: str, min_score: float | None) -> None:
         """Check that no better record is missing; one that its score's tolerance could drop may be."""
         chosen = set(hits.ids)
         for record_id in ranking.ids[:wanted]:
@@ -232,7 +228,7 @@ class Oracle:
                 f"{what} returns {worst.id!r} (score {low!r}) and not {record_id!r} ({true!r}), which is nearer"
             )
 
-    def _check_ties(self, chosen: set[str], ranking: _Ranking, what: str) -> None:
+    def _check_ties(self, chosen: set[str], ranking: Ranking, what: str) -> None:
         """Check that of equal vectors those were chosen that come first by id."""
         for group in self._columns.equals:
             ids = [record_id for record_id in group if record_id in ranking.place]
@@ -249,13 +245,13 @@ class Oracle:
                 hits.append(Hit(record_id, score, record.text, _copied(record.metadata), None, self.metric))
         return Hits(hits)
 
-    def _ranking(self, query: npt.NDArray[np.float32], where: Where | None) -> _Ranking:
+    def _ranking(self, query: npt.NDArray[np.float32], where: Where | None) -> Ranking:
         return self._columns.ranking(query, where, self.metric)
 
     @property
-    def _columns(self) -> _Table:
+    def _columns(self) -> Table:
         if self._table is None:
-            self._table = _Table(self.records.values(), self.dimension)
+            self._table = Table(self.records.values(), self.dimension)
         return self._table
 
     def _ordered(self, ids: Sequence[str], field: str, *, descending: bool) -> list[str]:
@@ -270,82 +266,6 @@ class Oracle:
             # `reverse` keeps equal values in the order of their ids.
             groups.reverse()
         return [*groups[0], *groups[1], *rest]
-
-
-def brute_force(
-    query: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], metric: Metric
-) -> tuple[Doubles, Doubles]:
-    """Return the score of each of `vectors`, float32[n, d], and how far rounding may move it.
-
-    cosine: the product of the directions, clipped to [-1, 1]; dot: the product; l2: 1 / (1 + Euclidean distance).
-    """
-    wide, asked = vectors.astype(np.float64), query.astype(np.float64)
-    if metric == "l2":
-        scores = 1.0 / (1.0 + np.sqrt(((wide - asked) ** 2).sum(axis=1)))
-        return scores, _ROUNDING * scores
-    terms = wide * asked
-    products = terms.sum(axis=1)
-    if metric == "dot":
-        return products, _ROUNDING * np.abs(terms).sum(axis=1)
-    lengths = np.sqrt((wide**2).sum(axis=1)) * np.sqrt((asked**2).sum())
-    return np.clip(products / lengths, -1.0, 1.0), np.full(len(vectors), _ROUNDING)
-
-
-class _Table:
-    """The records that have a vector, in the order of their ids, as columns until the next write.
-
-    `equals` are the ids, sorted, of each set of equal vectors.
-    """
-
-    def __init__(self, records: Iterable[Record], dimension: int) -> None:
-        self._records = sorted((r for r in records if r.vector is not None), key=lambda record: record.id)
-        self._ids = [record.id for record in self._records]
-        rows = [np.asarray(record.vector, dtype=np.float32) for record in self._records]
-        self._vectors = np.stack(rows) if rows else np.zeros((0, dimension), dtype=np.float32)
-        self._passing: dict[str, npt.NDArray[np.int64]] = {}
-        self._latest: tuple[tuple[bytes, str], _Ranking] | None = None
-        groups: dict[bytes, list[str]] = {}
-        for record_id, row in zip(self._ids, rows, strict=True):
-            groups.setdefault(row.tobytes(), []).append(record_id)
-        self.equals = [ids for ids in groups.values() if len(ids) > 1]
-
-    def ranking(self, query: npt.NDArray[np.float32], where: Where | None, metric: Metric) -> _Ranking:
-        """Return those that pass, best first, equal scores by id."""
-        key = query.tobytes(), repr(where)
-        if self._latest is None or self._latest[0] != key:
-            rows = self._rows(where)
-            scores, slacks = brute_force(query, self._vectors[rows], metric)
-            order = np.lexsort((rows, -scores))
-            ids = [self._ids[row] for row in rows[order].tolist()]
-            self._latest = key, _Ranking(ids, scores[order], slacks[order])
-        return self._latest[1]
-
-    def _rows(self, where: Where | None) -> npt.NDArray[np.int64]:
-        key = repr(where)
-        if key not in self._passing:
-            node = parse(where)
-            passing = [row for row, record in enumerate(self._records) if matches(node, record.metadata)]
-            self._passing[key] = np.array(passing, dtype=np.int64)
-        return self._passing[key]
-
-
-@dataclass(frozen=True)
-class _Ranking:
-    """All records that may be hits, best first, with their scores and what rounding may do to each."""
-
-    ids: list[str]
-    scores: Doubles
-    slacks: Doubles
-
-    @functools.cached_property
-    def place(self) -> Mapping[str, int]:
-        """The place of each id."""
-        return {record_id: row for row, record_id in enumerate(self.ids)}
-
-    def of(self, record_id: str) -> tuple[float, float]:
-        """Return the score of a record and its slack."""
-        row = self.place[record_id]
-        return float(self.scores[row]), float(self.slacks[row])
 
 
 def _queries(vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ctxkit.filters import matches, parse
 from ctxkit.interfaces import BackendConfig, Capabilities, VectorStore
 from ctxkit.records import Metric, Record
 from ctxkit_conformance import strategies
 from ctxkit_conformance.chance import Tally, tries
 from ctxkit_conformance.effort import Effort
+from ctxkit_conformance.laws import FilterCase, LawCase, filter_cases, is_telling, law_cases
 from ctxkit_conformance.marks import covers
 from ctxkit_conformance.oracle import Oracle
 from ctxkit_conformance.stores import clauses
 from ctxkit_conformance.stores.base import METRICS, StoreChecks, fill, ids_of, undeclared
 from ctxkit_conformance.strategies import IDS, Where
 
-_ATTEMPTS = 5  # filters that are drawn for one collection, until one tells something
 _TELLING = 0.15  # share of the tries whose result is neither nothing nor everything
 
 
@@ -45,24 +43,6 @@ _CONDITIONS: list[Where] = [
     {"y": {"$lte": "a"}},
     {"y": "a"},
 ]
-
-
-@dataclass(frozen=True)
-class FilterCase:
-    """The metadata of some records, and a filter over their fields."""
-
-    metadata: list[dict[str, Any]]
-    where: Where
-
-
-@dataclass(frozen=True)
-class LawCase:
-    """The metadata of some records, and two filters that have to pass the same ones."""
-
-    metadata: list[dict[str, Any]]
-    law: str
-    left: Where
-    right: Where
 
 
 @dataclass(frozen=True)
@@ -91,7 +71,7 @@ class PropertyChecks(StoreChecks):
         def random_filters(case: FilterCase) -> None:
             _refill(store, oracle, case.metadata)
             expected = sorted(oracle.passing(case.where))
-            tally.add(telling=_is_telling(case.metadata, case.where))
+            tally.add(telling=is_telling(case.metadata, case.where))
             assert ids_of(store.scan(case.where)) == expected, "scan does not yield what passes the filter"
             assert store.count(case.where) == len(expected), "count is not the number of records that pass"
             found = store.query([1.0, 0.0, 0.0], len(IDS), where=case.where)[0]
@@ -112,7 +92,7 @@ class PropertyChecks(StoreChecks):
         @tries(effort, 30, case=filter_cases(store.capabilities.filter_operators), chosen=st.sets(st.sampled_from(IDS)))
         def random_deletes(case: FilterCase, chosen: set[str]) -> None:
             _refill(store, oracle, case.metadata)
-            tally.add(telling=_is_telling(case.metadata, case.where))
+            tally.add(telling=is_telling(case.metadata, case.where))
             both = sorted(chosen)
             expected = oracle.delete(both, where=case.where)
             deleted = store.delete(both, where=case.where)
@@ -138,7 +118,7 @@ class PropertyChecks(StoreChecks):
         def laws_of_logic(case: LawCase) -> None:
             _refill(store, oracle, case.metadata)
             expected = sorted(oracle.passing(case.left))
-            tally.add(telling=_is_telling(case.metadata, case.left))
+            tally.add(telling=is_telling(case.metadata, case.left))
             left, right = ids_of(store.scan(case.left)), ids_of(store.scan(case.right))
             assert left == right, f"the two sides differ: {case.law}"
             assert left == expected, f"both sides find the same wrong records: {case.law}"
@@ -255,34 +235,6 @@ class PropertyChecks(StoreChecks):
 
 
 @st.composite
-def filter_cases(draw: st.DrawFn, operators: frozenset[str]) -> FilterCase:
-    """Records with values of every type, and a filter whose operands are values of theirs or near to them."""
-    rows, fields = draw(_COLLECTIONS)
-    where: Where = {}
-    for _ in range(_ATTEMPTS):
-        where = strategies.resolved(draw(_filters(operators)), fields)
-        if _is_telling(rows, where):
-            break
-    return FilterCase(rows, where)
-
-
-@st.composite
-def law_cases(draw: st.DrawFn, operators: frozenset[str]) -> LawCase:
-    """Records, and two ways to write one condition that the operators allow."""
-    rows, fields = draw(_COLLECTIONS)
-    laws = [(name, law) for name, needed, law in LAWS if needed <= operators]
-    name, law = draw(st.sampled_from(laws))
-    left: Where = {}
-    right: Where = {}
-    for _ in range(_ATTEMPTS):
-        sides = law(draw, _filters(operators), draw(st.sampled_from(_FIELDS)))
-        left, right = (strategies.resolved(side, fields) for side in sides)
-        if _is_telling(rows, left):
-            break
-    return LawCase(rows, name, left, right)
-
-
-@st.composite
 def search_cases(draw: st.DrawFn, metric: Metric) -> SearchCase:
     """Up to twelve vectors, repeats and near repeats among them, and up to three queries near to them."""
     point = strategies.wild_vectors(3, metric)
@@ -292,109 +244,6 @@ def search_cases(draw: st.DrawFn, metric: Metric) -> SearchCase:
     where = draw(st.sampled_from((None, {"even": True})))
     min_score = draw(st.sampled_from((None, None, -0.5, 0.0, 0.25, 0.5, 0.75, 0.999)))
     return SearchCase(vectors, queries, draw(st.integers(1, len(IDS) + 1)), where, min_score)
-
-
-Fields = dict[str, tuple[str, strategies.Pool]]
-Law = Callable[[st.DrawFn, st.SearchStrategy[Where], str], tuple[Where, Where]]
-
-_FIELDS = ("x", "y")
-_VALUE = st.sampled_from(strategies.UNKNOWN.values)
-_SCALAR = st.sampled_from(strategies.UNKNOWN.scalars)
-_ROWS = st.one_of(
-    [
-        st.lists(strategies.metadata(dict.fromkeys(_FIELDS, theme)), min_size=4, max_size=len(IDS))
-        for theme in strategies.THEMES
-    ]
-)
-
-
-@st.composite
-def _collections(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Fields]:
-    """Return the metadata of some records and, for each field, its true name and the values worth asking for."""
-    names = {"x": "x", "y": draw(st.sampled_from(strategies.ODD_FIELDS))}
-    rows = [{names[field]: value for field, value in row.items()} for row in draw(_ROWS)]
-    fields: Fields = {}
-    for field, name in names.items():
-        near = list(itertools.chain.from_iterable(strategies.neighbours(row[name]) for row in rows if name in row))
-        fields[field] = name, strategies.Pool.of([*near, draw(st.sampled_from(strategies.VALUES))])
-    return rows, fields
-
-
-_COLLECTIONS = _collections()
-
-
-@functools.cache
-def _filters(operators: frozenset[str]) -> st.SearchStrategy[Where]:
-    return strategies.filters(operators, dict.fromkeys(_FIELDS, strategies.UNKNOWN))
-
-
-def _de_morgan(outer: str, inner_operator: str) -> Law:
-    def law(draw: st.DrawFn, inner: st.SearchStrategy[Where], _field: str) -> tuple[Where, Where]:
-        parts = draw(st.lists(inner, min_size=1, max_size=3))
-        return {"$not": {outer: parts}}, {inner_operator: [{"$not": part} for part in parts]}
-
-    return law
-
-
-def _double_negation(draw: st.DrawFn, inner: st.SearchStrategy[Where], _field: str) -> tuple[Where, Where]:
-    part = draw(inner)
-    return {"$not": {"$not": part}}, part
-
-
-def _choice(operator: str, single: str, junction: str) -> Law:
-    def law(draw: st.DrawFn, _inner: st.SearchStrategy[Where], field: str) -> tuple[Where, Where]:
-        chosen = draw(st.lists(_SCALAR, min_size=1, max_size=4))
-        return {field: {operator: chosen}}, {junction: [{field: {single: value}} for value in chosen]}
-
-    return law
-
-
-def _complement(operator: str, positive: str) -> Law:
-    def law(draw: st.DrawFn, _inner: st.SearchStrategy[Where], field: str) -> tuple[Where, Where]:
-        operand: Any = draw(st.lists(_SCALAR, max_size=3) if operator == "$nin" else _VALUE)
-        return {field: {operator: operand}}, {"$not": {field: {positive: operand}}}
-
-    return law
-
-
-def _at_least(operator: str, strict: str) -> Law:
-    def law(draw: st.DrawFn, _inner: st.SearchStrategy[Where], field: str) -> tuple[Where, Where]:
-        value = draw(_SCALAR)
-        return {field: {operator: value}}, {"$or": [{field: {strict: value}}, {field: value}]}
-
-    return law
-
-
-def _order_of_parts(draw: st.DrawFn, inner: st.SearchStrategy[Where], _field: str) -> tuple[Where, Where]:
-    parts = draw(st.lists(inner, min_size=2, max_size=3))
-    return {"$and": parts}, {"$and": parts[::-1]}
-
-
-def _one_choice(draw: st.DrawFn, _inner: st.SearchStrategy[Where], field: str) -> tuple[Where, Where]:
-    value = draw(_SCALAR)
-    return {field: {"$in": [value]}}, {field: value}
-
-
-def _both_fields(draw: st.DrawFn, inner: st.SearchStrategy[Where], field: str) -> tuple[Where, Where]:
-    rest = {name: test for name, test in draw(inner).items() if name != field}
-    value = draw(_VALUE)
-    return {field: value, **rest}, {**rest, field: value}
-
-
-LAWS: list[tuple[str, frozenset[str], Law]] = [
-    ("several members mean and, in any order", frozenset(), _both_fields),
-    ("the order of $and does not matter", frozenset({"$and"}), _order_of_parts),
-    ("$in of one value is $eq", frozenset({"$in"}), _one_choice),
-    ("$in is a choice of $eq", frozenset({"$in", "$or"}), _choice("$in", "$eq", "$or")),
-    ("$nin is every $ne", frozenset({"$nin", "$ne", "$and"}), _choice("$nin", "$ne", "$and")),
-    ("$not of $not is nothing", frozenset({"$not"}), _double_negation),
-    ("not all is some not", frozenset({"$not", "$and", "$or"}), _de_morgan("$and", "$or")),
-    ("not any is all not", frozenset({"$not", "$and", "$or"}), _de_morgan("$or", "$and")),
-    ("$ne is $not $eq", frozenset({"$ne", "$not"}), _complement("$ne", "$eq")),
-    ("$nin is $not $in", frozenset({"$nin", "$in", "$not"}), _complement("$nin", "$in")),
-    ("$gte is $gt or $eq", frozenset({"$gte", "$gt", "$or"}), _at_least("$gte", "$gt")),
-    ("$lte is $lt or $eq", frozenset({"$lte", "$lt", "$or"}), _at_least("$lte", "$lt")),
-]
 
 
 def _store(store: VectorStore, oracle: Oracle, metadata: Sequence[dict[str, Any]]) -> None:
@@ -419,12 +268,6 @@ def _check_filters(store: VectorStore, oracle: Oracle, filters: Sequence[Where])
         wrong = sorted(set(found).symmetric_difference(expected))[:1]
         assert found == expected, f"scan({where}) is wrong about {oracle.get(wrong)}"
     tally.check(_TELLING)
-
-
-def _is_telling(metadata: Sequence[dict[str, Any]], where: Where) -> bool:
-    """Whether the filter passes some of the records and not all."""
-    node = parse(where)
-    return 0 < sum(matches(node, values) for values in metadata) < len(metadata)
 
 
 def _refill(store: VectorStore, oracle: Oracle, metadata: Sequence[dict[str, Any]]) -> None:
