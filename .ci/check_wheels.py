@@ -65,7 +65,7 @@ def _check(python: Path, folder: Path, wheel: Path) -> None:
 
 
 def _conformance(python: Path, folder: Path) -> None:
-    command = [python, "-m", "ctxkit", "conformance", "run", "vector_store:exact", "--tier", "T1", "--tier", "T2"]
+    command = [str(python), "-m", "ctxkit", "conformance", "run", "vector_store:exact", "--tier", "T1", "--tier", "T2"]
     done = subprocess.run(command, check=False, cwd=folder)
     if done.returncode:
         sys.exit("the installed suite does not pass the installed exact store")

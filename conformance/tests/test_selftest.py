@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ctxkit_conformance import selftest
 from ctxkit_conformance.marks import checks_of
-from ctxkit_conformance.mutants import catalogue
+from ctxkit_conformance.mutants import catalogue, session
 from ctxkit_conformance.mutants.catalogue import Specimen
 from ctxkit_conformance.selftest import SelftestResult
 
@@ -158,7 +158,7 @@ def test_a_mutant_that_dies_takes_nobody_along(trying: Trying) -> None:
     """A process that dies or hangs is laid at the door of one mutant; the others are tried all the same."""
     mutants = dict.fromkeys(("DiesAtOnce", "NeverAnswers", "RaisesItsOwn"), "empty_store_answers")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(selftest, "CASE_TIMEOUT", 10.0)
+        patch.setattr(session, "CASE_TIMEOUT", 10.0)
         result = trying(mutants)
     assert verdicts(result) == {"DiesAtOnce": "crashed", "NeverAnswers": "hung", "RaisesItsOwn": "killed"}
     assert result.false_alarms == ()
@@ -183,7 +183,7 @@ def test_nothing_is_not_enough(trying: Trying) -> None:
 def test_a_contract_that_cannot_be_collected_is_an_error(trying: Trying, monkeypatch: pytest.MonkeyPatch) -> None:
     """When no check can be run at all, that is told as an error, not as mutants that survived."""
     with monkeypatch.context() as patch:
-        patch.setattr(selftest, "_SETTINGS", "[pytest]\nnot_an_option = 1\naddopts = --no-such-option\n")
+        patch.setattr(session, "SETTINGS", "[pytest]\nnot_an_option = 1\naddopts = --no-such-option\n")
         with pytest.raises(CtxkitError, match="no-such-option"):
             trying({"RaisesItsOwn": "empty_store_answers"})
 

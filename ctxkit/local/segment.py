@@ -197,11 +197,12 @@ def building(folder: Path) -> Iterator[bool]:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of a folder's files."""
+    """Return the bytes of a folder's files; what comes or goes meanwhile may be counted or not."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
+    for place, _, names in os.walk(folder):  # unlike a glob it passes over a folder that has just gone
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += (Path(place) / name).stat().st_size
     return total
 
 

@@ -178,7 +178,7 @@ def selftest(
       ctxkit conformance selftest
       ctxkit conformance selftest -k Upsert
     """  # noqa: D301 - \b is for the help formatter
-    from ctxkit_conformance import selftest as mutants  # noqa: PLC0415
+    import ctxkit_conformance.selftest as mutants  # noqa: PLC0415
 
     names = [name for name in mutants.mutant_names() if expression.lower() in name.lower()]
     with _interruptible(), _bar() as bar:

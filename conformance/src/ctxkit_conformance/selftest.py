@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from ctxkit.errors import ConfigError, CtxkitError
+from ctxkit.errors import ConfigError
 from ctxkit_conformance.mutants import catalogue
 from ctxkit_conformance.mutants.catalogue import Specimen
+from ctxkit_conformance.mutants.session import Progress, Session, Told
 from ctxkit_conformance.mutants.trial import Trial
 
 SCHEMA: Final = "ctxkit-conformance-selftest/1"
-CASE_TIMEOUT: Final = 120.0  # seconds after which a case counts as hung
-_CAME_TO_ITS_END: Final = {0, 1, 5}  # pytest's codes: all passed, some failed, no check of the names that were given
-_SHARES: Final = 3  # processes that each worker starts one after the other, so that none is idle for long
-_MOST_WORKERS: Final = 5
-_START: Final = "from ctxkit_conformance.mutants.trial import main; main()"
-_SETTINGS: Final = "[pytest]\naddopts =\nfilterwarnings = ignore\n"
+_WIDTH: Final = 150  # columns of the table where there is no terminal
 
 Verdict: TypeAlias = Literal["killed", "survived", "broken", "crashed", "hung"]
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -99,23 +86,6 @@ class SelftestResult:
         }
 
 
-@dataclass
-class _Record:
-    """What was told of one specimen."""
-
-    outcomes: dict[str, set[str]] = field(default_factory=dict)
-    messages: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    end: Verdict | None = None
-
-    def take(self, check: str, outcome: str, seconds: float, message: str) -> None:
-        """Add a case."""
-        self.outcomes.setdefault(check, set()).add(outcome)
-        self.seconds += seconds
-        if outcome in ("failed", "broken") and check not in self.messages:
-            self.messages[check] = message
-
-
 def mutant_names() -> list[str]:
     """Return the names of all mutants."""
     return [each.name for each in catalogue.mutants()]
@@ -138,10 +108,10 @@ def run(
         trials += [_odd_one(each, chosen, everything=everything) for each in odd]
         bystanders += odd
     trials += [Trial(each, None if everything else (str(each.check),), not everything) for each in chosen]
-    records = _Session(trials, progress or (lambda *_: None)).run()
+    told = Session(trials, progress or (lambda *_: None)).run()
     return SelftestResult(
-        tuple(_fate(each, records[each.key]) for each in chosen),
-        tuple(_bystander(each, records[each.key]) for each in bystanders),
+        tuple(_fate(each, told[each.key]) for each in chosen),
+        tuple(_bystander(each, told[each.key]) for each in bystanders),
         time.monotonic() - started,
         everything,
     )
@@ -153,7 +123,8 @@ def print_table(result: SelftestResult) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console()
+    # A file, or a log of CI, has no width of its own.
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     for alarm in result.false_alarms:
         for check, message in alarm.failures.items() or {"no check": "it was never tried"}.items():
             console.print(Text(f"FALSE ALARM  {alarm.name} ({alarm.variant}): {check}\n    {message}", "red"))
@@ -161,143 +132,21 @@ def print_table(result: SelftestResult) -> None:
     table.columns[0].no_wrap = True
     table.columns[2].overflow = "fold"
     table.columns[3].justify = "right"
-    for fate in [*result.survivors, *(fate for fate in result.fates if fate.verdict == "killed")]:
-        alive = fate.verdict != "killed"
-        verdict = f"{fate.verdict.upper()}: {fate.check}" if alive else fate.check
-        cells = (fate.name, fate.defect, verdict, f"{fate.seconds:.2f}")
-        table.add_row(*(Text(cell, "red" if alive else "") for cell in cells))
+    for fate in result.survivors:
+        cells = (fate.name, fate.defect, f"{fate.verdict.upper()}: {fate.check}", f"{fate.seconds:.2f}")
+        table.add_row(*(Text(cell, "red") for cell in cells))
+    heading = ""
+    for fate in [fate for fate in result.fates if fate.verdict == "killed"]:
+        module, _, name = fate.name.partition(".")
+        if module != heading:
+            heading = module
+            table.add_row(Text(module, "bold"))
+        table.add_row(*(Text(cell) for cell in (f"  {name}", fate.defect, fate.check, f"{fate.seconds:.2f}")))
     console.print(table)
     killed = len(result.fates) - len(result.survivors)
     right = len(result.bystanders) - len(result.false_alarms)
     harmless = f"{right} of {len(result.bystanders)} harmless components passed"
     console.print(f"{killed} of {len(result.fates)} mutants killed, {harmless}, {result.seconds:.0f} s")
-
-
-class _Session:
-    """Trials shared out among processes; what dies or hangs takes only its own trial with it."""
-
-    def __init__(self, trials: Sequence[Trial], progress: Progress) -> None:
-        self._trials = trials
-        self._progress = progress
-        self._names = {trial.specimen.key: trial.specimen.name for trial in trials}
-        self._records = {trial.specimen.key: _Record() for trial in trials}
-        self._lock = threading.Lock()
-        self._ended: set[str] = set()
-
-    def run(self) -> dict[str, _Record]:
-        """Try all of them."""
-        # One more than there are cores: some mutants are found out by waiting for an answer.
-        workers = min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
-        parts = min(workers * _SHARES, len(self._trials))
-        # Dealt out like cards: what takes long stands together in the list.
-        shares = [self._trials[start::parts] for start in range(parts)]
-        with ThreadPoolExecutor(workers) as pool:
-            sharing = [pool.submit(self._share, list(share)) for share in shares]
-            try:
-                for each in sharing:
-                    each.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
-        return self._records
-
-    def _share(self, trials: list[Trial]) -> None:
-        while trials:
-            with tempfile.TemporaryDirectory(prefix="ctxkit-selftest-", ignore_cleanup_errors=True) as folder:
-                culprit = self._process(trials, Path(folder))
-            if culprit is None:
-                return
-            trials = [trial for trial in trials if trial.specimen.key not in self._ended]
-
-    def _process(self, trials: list[Trial], folder: Path) -> str | None:
-        """Try these in one process; return the one at which it died, None when it came to its end."""
-        settings = folder / "pytest.ini"
-        settings.write_text(_SETTINGS, encoding="utf-8")
-        plan = {"settings": str(settings), "folder": str(folder), "trials": [trial.as_dict() for trial in trials]}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
-        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        with (folder / "output").open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - it is this interpreter
-                [sys.executable, "-c", _START, json.dumps(plan)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                env=environment,
-                cwd=folder,
-                text=True,
-            )
-            follower = _Follower(self, process)
-            follower.follow()
-        if follower.code in _CAME_TO_ITS_END:
-            for trial in trials:
-                self._end(trial.specimen.key)
-            return None
-        if follower.running is None:
-            said = (folder / "output").read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise CtxkitError(f"the checks could not be run:\n{said}", fix="see the message; no mutant is at fault.")
-        self._records[follower.running].end = "hung" if follower.hung else "crashed"
-        self._end(follower.running)
-        return follower.running
-
-    def take(self, event: dict[str, Any]) -> None:
-        """Take over what was told of a case."""
-        with self._lock:
-            record = self._records[event["key"]]
-            record.take(event["check"], event["outcome"], event["seconds"], event["message"])
-
-    def _end(self, key: str) -> None:
-        with self._lock:
-            self._ended.add(key)
-
-    def tell(self, key: str) -> None:
-        """Say which trial has begun."""
-        with self._lock:
-            self._progress(len(self._ended), len(self._trials), self._names[key])
-
-
-class _Follower:
-    """Reads what a process tells, and kills it when a case takes too long."""
-
-    def __init__(self, session: _Session, process: subprocess.Popen[str]) -> None:
-        self._session = session
-        self._process = process
-        self.running: str | None = None
-        self.hung = False
-        self.code: int | None = None
-
-    def follow(self) -> None:
-        """Read until the end, and leave no process behind."""
-        watch = self._watch()
-        try:
-            for line in self._process.stdout or ():
-                watch.cancel()
-                event = json.loads(line)
-                if event["event"] == "end":
-                    self.code = event["code"]
-                    break
-                if event["event"] == "start":
-                    self.running = event["key"]
-                    self._session.tell(event["key"])
-                    watch = self._watch()
-                else:
-                    self._session.take(event)
-        finally:
-            watch.cancel()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(10 if self.code is not None else 1)
-            self._process.kill()
-            self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-
-    def _watch(self) -> threading.Timer:
-        watch = threading.Timer(CASE_TIMEOUT, self._give_up)
-        watch.daemon = True
-        watch.start()
-        return watch
-
-    def _give_up(self) -> None:
-        self.hung = True
-        self._process.kill()
 
 
 def _chosen(names: Iterable[str] | None) -> list[Specimen]:
@@ -329,30 +178,24 @@ def _odd_one(harmless: Specimen, mutants: Sequence[Specimen], *, everything: boo
     return Trial(harmless, None if everything else tuple(sorted(checks)), every_face=everything)
 
 
-def _fate(mutant: Specimen, record: _Record) -> Fate:
+def _fate(mutant: Specimen, told: Told) -> Fate:
     check = str(mutant.check)
-    outcomes = record.outcomes.get(check, set())
+    outcomes = told.outcomes.get(check, set())
     verdict: Verdict = "survived"
-    if record.end is not None:
-        verdict = record.end
+    if told.end is not None:
+        verdict = told.end
     elif "broken" in outcomes:
         verdict = "broken"
     elif "failed" in outcomes:
         verdict = "killed"
-    also = tuple(sorted(name for name, found in record.outcomes.items() if name != check and "failed" in found))
-    message = record.messages.get(check, "" if outcomes else "there is no check of that name")
-    return Fate(mutant.name, mutant.kind, mutant.defect, check, verdict, record.seconds, message, also)
+    also = tuple(sorted(name for name, found in told.outcomes.items() if name != check and "failed" in found))
+    message = told.words or told.messages.get(check, "" if outcomes else "there is no check of that name")
+    return Fate(mutant.name, mutant.kind, mutant.defect, check, verdict, told.seconds, message, also)
 
 
-def _bystander(specimen: Specimen, record: _Record) -> Bystander:
-    failures = {check: record.messages.get(check, "") for check in record.messages}
-    if record.end is not None:
-        failures["the process"] = record.end
-    return Bystander(
-        specimen.name,
-        specimen.kind,
-        "on disk" if specimen.on_disk else "in memory",
-        len(record.outcomes),
-        record.seconds,
-        failures,
-    )
+def _bystander(specimen: Specimen, told: Told) -> Bystander:
+    failures = dict(told.messages)
+    if told.end is not None:
+        failures["the process"] = f"{told.end}\n{told.words}"
+    place = "on disk" if specimen.on_disk else "in memory"
+    return Bystander(specimen.name, specimen.kind, place, len(told.outcomes), told.seconds, failures)

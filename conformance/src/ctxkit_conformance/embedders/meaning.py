@@ -46,7 +46,7 @@ def _judge(request: pytest.FixtureRequest, embedder: Embedder, declared: Embedde
     worst = int(np.argmin(near - far))
     anchor, alike, other = examples[worst]
     assert share >= SHARE, (
-        f"of {len(examples)} {series} {share:.0%} are closer than another text, at least {SHARE:.0%} are expected; worst:"
+        f"of {len(examples)} {series} {share:.0%} are closer than another text, {SHARE:.0%} are expected; worst:"
         f" {anchor!r} is nearer to {other!r} ({far[worst]:.2f}) than to {alike!r} ({near[worst]:.2f})"
     )
 

@@ -69,8 +69,11 @@ def contracts() -> dict[str, type[ComponentChecks]]:
 
 
 def main() -> None:
-    """Try what the last argument describes as JSON; write events to standard output, pytest's own to standard error."""
-    plan = json.loads(sys.argv[-1])
+    """Try what the file named by the last argument describes.
+
+    Events go to standard output, what pytest and the specimens print to standard error.
+    """
+    plan = json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8"))
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -83,7 +86,7 @@ def main() -> None:
     arguments += ["-p", "no:cacheprovider", "--tb=short", "-q", "--no-header", "--noconftest"]
     code = pytest.main(arguments, plugins=[pytest_plugin, Recorder(plan["trials"], tell)])
     tell({"event": "end", "code": int(code)})
-    sys.exit(0)
+    os._exit(0)  # what a mutant has left running does not keep the process
 
 
 @dataclass

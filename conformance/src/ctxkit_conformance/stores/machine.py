@@ -37,8 +37,8 @@ class Bench:
     """How a machine comes by its stores, and what may be done with them.
 
     `fresh` returns a configuration under which nothing is stored; `start` opens the collection, in this process or in
-    another; `discard` clears away what a sequence has left. `kill` kills the process of the store, `interrupt` while it is
-    writing a batch.
+    another; `discard` clears away what a sequence has left. `kill` kills the process of the store, `interrupt` does so
+    while it is writing a batch.
     """
 
     declared: Capabilities
@@ -336,8 +336,14 @@ class StoreMachine(RuleBasedStateMachine):
             raise AssertionError(f"at the end, when {what}: {error}") from error
 
     def _strip(self) -> None:
-        """Write something that changes no count."""
+        """Ask for what one record has, and take it away without changing the number of records."""
+        operators = self.bench.declared.filter_operators
         for name in sorted(self.oracle.records)[:1]:
+            for item in self.oracle.records[name].metadata.items():
+                plain = dict([item])
+                forms: list[tuple[str, Where]] = [("$eq", plain), ("$or", {"$or": [plain]}), ("$not", {"$not": plain})]
+                self.filters += [where for operator, where in forms if operator in operators]
+            self.compare()
             self.upsert([Record(name, strategies.WORDS[-1], [1, 1, 1])])
 
     def _reopened(self) -> None:

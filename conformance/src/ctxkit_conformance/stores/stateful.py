@@ -77,7 +77,7 @@ class StatefulChecks(StoreChecks):
     ) -> None:
         """A failure means that some order of ordinary calls leaves the store with wrong data or wrong answers."""
         bench = self._bench(harness, tmp_path, declared, metric, lambda config: self.open(config, metric))
-        try_sequences(effort, 40, 14, lambda: StoreMachine(bench))
+        try_sequences(effort, 30, 14, lambda: StoreMachine(bench))
 
     @covers(clauses.SEQUENCES, clauses.CRASH)
     def test_random_sequences_with_kills(
