@@ -56,7 +56,7 @@ class AsyncChecks(LLMChecks):
         at_once = provider.declared.native_async
         scenario = provider.scenario(step("hang_midway" if how == "astream" else "hang"))
         # Long after its connection should be closed, but before the suite loses its patience.
-        llm = provider.llm(scenario, timeout=PATIENCE * 0.7 if at_once else 1.0)
+        llm = provider.llm(scenario, timeout=PATIENCE * 0.7 if at_once else 3.0)
         seen: list[bool] = []
 
         async def use() -> None:
