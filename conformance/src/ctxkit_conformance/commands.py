@@ -39,6 +39,9 @@ ThoroughOption = Annotated[bool, typer.Option("--thorough", help="Try ten times 
 KnownOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="TOML file of failures that are known, with reasons and links.")
 ]
+ReversedOption = Annotated[
+    bool, typer.Option("--reversed", help="Run the checks in reversed order: the result has to be the same.")
+]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=1, help="How long one check may take before it has hung.")
 ]
@@ -72,6 +75,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as it has
     seed: SeedOption = 0,
     thorough: ThoroughOption = False,
     known_failures: KnownOption = None,
+    backwards: ReversedOption = False,
     timeout: TimeoutOption = 120.0,
     json: JsonOption = None,
     html: HtmlOption = None,
@@ -99,6 +103,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as it has
         seed=seed,
         thorough=thorough,
         known_failures=known_failures,
+        reverse=backwards,
         check_timeout=timeout * (10 if thorough else 1),
     )
     report = _examined([request])

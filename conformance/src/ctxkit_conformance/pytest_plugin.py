@@ -51,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ctxkit-tier", metavar="TIER", action="append", default=[], help="Only this tier, for example T3.")
     add("--ctxkit-seed", metavar="N", type=int, default=0, help="Seed of everything random (default: 0).")
     add("--ctxkit-thorough", action="store_true", help="Try ten times as often where chance plays a part.")
+    add("--ctxkit-reversed", action="store_true", help="Run the checks in reversed order: nothing may change.")
     add("--ctxkit-known-failures", metavar="FILE", help="Failures that are known, with reasons and links.")
     add("--ctxkit-events", help="Write what happens to this file, a JSON object per line.")
     add("--ctxkit-done", help="Leave out the cases that this file names, one per line.")
@@ -111,6 +112,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
     if config.getoption("ctxkit_backend") is not None:
         items.sort(key=lambda item: tier_number(item.stash[_MARKS].tier) if _MARKS in item.stash else -1)
+    if config.getoption("ctxkit_reversed"):
+        items.reverse()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -43,7 +43,8 @@ Progress = Callable[[int, int, str], None]
 class RunRequest:
     """What to run: the component and its options, which checks, and how hard to try.
 
-    `check_timeout` is how many seconds one check may take before it counts as hung.
+    `reverse` runs the checks in reversed order, which may change nothing. `check_timeout` is how many seconds one check
+    may take before it counts as hung.
     """
 
     target: str
@@ -55,6 +56,7 @@ class RunRequest:
     seed: int = 0
     thorough: bool = False
     known_failures: Path | None = None
+    reverse: bool = False
     check_timeout: float = 120.0
 
     @property
@@ -180,6 +182,7 @@ def _command(request: RunRequest, subject: Subject, scratch: Path, events: Path,
     arguments += [f"--ctxkit-tier={tier}" for tier in request.tiers]
     arguments += [f"--ctxkit-variant={request.variant}"] if request.variant else []
     arguments += ["--ctxkit-thorough"] if request.thorough else []
+    arguments += ["--ctxkit-reversed"] if request.reverse else []
     arguments += [f"--ctxkit-known-failures={request.known_failures}"] if request.known_failures else []
     arguments += ["-k", request.expression] if request.expression else []
     return arguments
