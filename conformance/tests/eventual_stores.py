@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 from ctxkit_conformance.stores.records import RecordChecks
 from ctxkit_conformance.stores.search import SearchChecks
-from ctxkit_conformance.stores.settling import SettlingChecks, settle
+from ctxkit_conformance.stores.settling import settle
+from ctxkit_conformance.stores.visibility import VisibilityChecks
 from typing_extensions import override
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
@@ -101,7 +102,7 @@ class LateStore(EventualStore):
     delay: ClassVar[float] = 0.6
 
 
-class _Settling(RecordChecks, SearchChecks, SettlingChecks):
+class _Settling(RecordChecks, SearchChecks, VisibilityChecks):
     """Waits for the writes of what it opens."""
 
     bound: ClassVar[float] = 0.5

@@ -22,7 +22,6 @@ from ctxkit_conformance.mutants.bases import (
     Written,
     as_hit,
     sound,
-    with_score,
     without_vector,
 )
 from ctxkit_conformance.mutants.sequences import (
@@ -158,7 +157,7 @@ class PaddingIsARecord(Mutated):
     def query(self, vectors: npt.ArrayLike, k: int, *, where: Where | None = None, **options: Any) -> list[Hits]:
         found = super().query(vectors, k, where=where, **options)
         last = next(iter(self.scan(descending=True, limit=1)), None)
-        if len(found) < 2 or not where or last is None:
+        if len(found) < 2 or where is None or last is None:
             return found
         return [
             Hits([*hits, as_hit(last, float(hits[-1].score) - 1e-3)]) if 0 < len(hits) < k else hits for hits in found
@@ -188,18 +187,6 @@ class LargeBatchesAreShifted(Mutated):
     def query(self, vectors: npt.ArrayLike, k: int, *, min_score: float | None = None, **options: Any) -> list[Hits]:
         found = super().query(vectors, k, min_score=min_score, **options)
         return found if min_score is None or len(found) <= _MANY else [*found[1:], found[0]]
-
-
-class EveryScoreOfTheFirst(Mutated):
-    """In a large filtered batch the ids are right, and the scores are those of the first query."""
-
-    @override
-    def query(self, vectors: npt.ArrayLike, k: int, *, where: Where | None = None, **options: Any) -> list[Hits]:
-        found = super().query(vectors, k, where=where, **options)
-        if not where or len(found) <= 2 * _MANY:
-            return found
-        first = found[0]
-        return [Hits([with_score(hit, old.score) for hit, old in zip(hits, first, strict=False)]) for hits in found]
 
 
 class CountsFromACache(Mutated):
@@ -310,7 +297,6 @@ SEARCH: dict[type, str] = {
     PaddingIsARecord: "every_query_of_a_large_batch",
     ThresholdOfThePrevious: "random_searches",
     LargeBatchesAreShifted: "every_query_of_a_large_batch",
-    EveryScoreOfTheFirst: "every_query_of_a_large_batch",
     MixedListsAreFloats: "every_operator_on_every_value",
     NestedNinNeedsTheField: "every_pair_of_conditions",
     NegationMeansAnotherList: "every_pair_of_conditions",

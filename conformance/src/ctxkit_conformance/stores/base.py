@@ -24,6 +24,7 @@ from ctxkit.records import Hits, Metric, Record, RecordBatch
 from ctxkit_conformance.component import ComponentChecks
 from ctxkit_conformance.harness import AuthorsHarness, harness_for
 from ctxkit_conformance.stores.bridge import Face, bridged, loop_of, parametrize_face
+from ctxkit_conformance.stores.settling import settle
 from ctxkit_conformance.subject import Subject, find_subject
 
 METRICS: list[Metric] = ["cosine", "dot", "l2"]
@@ -151,6 +152,7 @@ class StoreChecks(ComponentChecks):
         options = "".join(f", {key}={value!r}" for key, value in spec.model_dump(exclude_defaults=True).items())
         self._journal.note(f"store = {self.store_class.__name__}.open(CollectionSpec({options.lstrip(', ')}), config)")
         opened = self.store_class.open(spec, config)
+        settle(opened, self._journal.note)
         self._journal.watch(opened, "store")
         return opened
 

@@ -23,11 +23,13 @@ from ctxkit_conformance.stores.search import SearchChecks
 from ctxkit_conformance.stores.stateful import StatefulChecks
 from ctxkit_conformance.stores.text import TextChecks
 from ctxkit_conformance.stores.threads import ThreadChecks
+from ctxkit_conformance.stores.visibility import VisibilityChecks
 
 
 class QuickVectorStoreContract(
     RecordChecks,
     BypassChecks,
+    VisibilityChecks,
     ScanChecks,
     CollectionChecks,
     LifecycleChecks,

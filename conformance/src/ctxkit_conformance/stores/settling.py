@@ -12,13 +12,10 @@ import numpy as np
 
 from ctxkit.errors import CtxkitError
 from ctxkit.filters import Where, matches, parse
-from ctxkit.interfaces import Capabilities, VectorStore
+from ctxkit.interfaces import VectorStore
 from ctxkit.records import Record, RecordBatch
-from ctxkit_conformance.marks import covers
-from ctxkit_conformance.stores import clauses
-from ctxkit_conformance.stores.base import StoreChecks
 
-_PAUSE: Final = 0.002  # seconds between two looks
+PAUSE: Final = 0.002  # seconds between two looks
 _VALUES: Final = 6  # metadata values that are looked for after one write
 _log = logging.getLogger(__name__)
 
@@ -82,7 +79,7 @@ class _Watcher:
                 shown = ", ".join(repr(record_id) for record_id in list({**before, **after})[:3])
                 self._note(f"# {name} of {shown} was not seen within consistency_bound = {bound:g} s: {late}")
                 return
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
 
     def _stored(self, ids: Sequence[str]) -> Stored:
         found = self._store.get(ids, include_vectors=True) if ids else []
@@ -193,32 +190,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value
-
-
-class SettlingChecks(StoreChecks):
-    """How long a write may stay unseen."""
-
-    tier = "T1"
-
-    @covers(clauses.READ_WRITES)
-    def test_writes_are_seen_in_time(self, store: VectorStore, declared: Capabilities) -> None:
-        """A failure means that an application does not find what it has just written, for longer than it was told."""
-        kind = type(store)
-        bound = declared.consistency_bound if declared.consistency == "eventual" else 0.0
-        first = Record("a", "walnut", [1.0, 0.0, 0.0], {"x": 1})
-        other = Record("b", "maple", [0.0, 1.0, 0.0], {"x": 2})
-        replaced = Record("a", "cedar", [0.0, 0.0, 1.0], {"x": 2})
-        steps: list[tuple[Callable[[], object], Stored, Stored]] = [
-            (lambda: kind.upsert(store, [first, other]), {}, {"a": first, "b": other}),
-            (lambda: kind.upsert(store, [replaced]), {"a": first}, {"a": replaced}),
-            (lambda: kind.delete(store, ["b"]), {"b": other}, {}),
-            (lambda: kind.delete(store, where={"x": 2}), {"a": replaced}, {}),
-        ]
-        for number, (write, before, after) in enumerate(steps):
-            write()
-            deadline = time.monotonic() + bound
-            late = unseen(store, before, after)
-            while late is not None and time.monotonic() < deadline:
-                time.sleep(_PAUSE)
-                late = unseen(store, before, after)
-            assert late is None, f"write {number} is not seen by {late}, {bound:g} s after it returned"

@@ -77,7 +77,7 @@ class StatefulChecks(StoreChecks):
     ) -> None:
         """A failure means that some order of ordinary calls leaves the store with wrong data or wrong answers."""
         bench = self._bench(harness, tmp_path, declared, metric, lambda config: self.open(config, metric))
-        try_sequences(effort, 30, 14, lambda: StoreMachine(bench))
+        try_sequences(effort, 28, 12, lambda: StoreMachine(bench))
 
     @covers(clauses.SEQUENCES, clauses.CRASH)
     def test_random_sequences_with_kills(
@@ -108,7 +108,7 @@ class StatefulChecks(StoreChecks):
         if not (declared.persistent and declared.crash_safe):
             self._check_what_is_left(bench, kill)
             return
-        try_sequences(effort, 8, 14, lambda: StoreMachine(replace(bench, kill=kill, interrupt=interrupt)))
+        try_sequences(effort, 6, 12, lambda: StoreMachine(replace(bench, kill=kill, interrupt=interrupt)))
 
     @covers(clauses.ATOMIC, clauses.UPSERT, tier="T1")
     def test_batches_of_every_size(self, store: VectorStore, rng: np.random.Generator) -> None:
