@@ -175,6 +175,19 @@ def test_a_damaged_segment_is_not_searched(
     assert told or kind == "deleted" or (kind, name) == ("flipped", "segment.json")
 
 
+def test_names_sort_by_age(tmp_path: Path) -> None:
+    """Of two segments of one moment the later one counts: the order never depends on chance."""
+    wanted = segment.Wanted("i", DIMENSION, "dot", 7)
+    names = []
+    for _ in range(20):
+        writer = segment.Writer(tmp_path, wanted)
+        writer.add([1, 2], [3, 4], VECTORS[:2])
+        writer.mapped()
+        names.append(writer.finish(None))
+        assert segment.newest(tmp_path) == names[-1]
+    assert names == sorted(names)
+
+
 def test_an_older_segment_stands_in(tmp_path: Path) -> None:
     """When the newest one is damaged, the one before it serves, with a larger delta."""
     with ExactStore.open(SPEC, config(tmp_path / "s")) as store:

@@ -133,8 +133,11 @@ class Builder:
                 return
             self.run()
             after = self._view()
-            if self.problem or after is None or after.index is before.index:
+            found = None if after is None else after.index.segment
+            if self.problem or found is None or found is before.index.segment:
                 return
+            if self._has_index and found.index is None:
+                return  # an index that cannot be had is not asked for again and again
 
     def _wait(self) -> None:
         thread = self._thread

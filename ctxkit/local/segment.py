@@ -1,6 +1,6 @@
 """Segments: the vectors of one moment in files beside the database, with the index that was made of them.
 
-<collection>/segments/<seq>-<random>/
+<collection>/segments/<seq>-<time>-<random>/
     labels.i64    the label of each slot, ascending
     sums.u32      the checksum of each vector, as the database has it
     rows.f32      the vectors as they are kept for brute force, read through the page cache
@@ -87,11 +87,12 @@ def newest(folder: Path) -> str | None:
 
 
 def read(folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None]) -> Segment | None:
-    """Return the newest usable segment, with its index where that is of the kind that `make_index` makes.
+    """Return the newest usable segment that has the kind of index that `make_index` makes, or else the newest at all.
 
     What is damaged or does not fit is passed over with a warning: it can be made anew, and is never searched.
     """
-    for name in reversed(_names(folder)):
+    newest_first = _names(folder)[::-1]
+    for name in sorted(newest_first, key=lambda each: not _has_index(folder / each, make_index())):
         try:
             return _read(folder / name, wanted, make_index())
         except FileNotFoundError:
@@ -155,7 +156,8 @@ class Writer:
         for path in self._folder.iterdir():
             _sync(path)
         sync_directory(self._folder)
-        name = f"{self._wanted.seq:020d}-{uuid.uuid4().hex[:8]}"
+        # Names sort by age: of two segments of one moment, the one with the other index is the newer.
+        name = f"{self._wanted.seq:020d}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
         self._folder.rename(self._target / name)
         sync_directory(self._target)
         return name
@@ -210,6 +212,17 @@ def _names(folder: Path) -> list[str]:
     with suppress(FileNotFoundError, NotADirectoryError):
         return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
     return []
+
+
+def _has_index(folder: Path, index: AnnIndex | None) -> bool:
+    """Whether a segment says that its index is of the kind of `index`."""
+    if index is None:
+        return True
+    try:
+        said = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["index"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(said == {"key": index.key, "version": index.version})
 
 
 def _read(folder: Path, wanted: Wanted, index: AnnIndex | None) -> Segment:
