@@ -286,6 +286,11 @@ def test_scripts_are_read_as_they_are_typed() -> None:
             steps_from(script)
 
 
+def _hear_interruptions() -> None:
+    """Undo what a shell's background job starts with, and hands on: SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_it_runs_by_itself() -> None:
     """As a command it says where it listens, follows its script, and tells of each request without its key."""
     command = [sys.executable, "-m", "ctxkit_conformance.faults"]
@@ -300,6 +305,7 @@ def test_it_runs_by_itself() -> None:
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=_hear_interruptions,  # noqa: PLW1509 - it does one system call
     ) as running:
         assert running.stdout is not None
         where = json.loads(running.stdout.readline())

@@ -90,6 +90,7 @@ def test_there_are_enough_mutants() -> None:
         assert marks_of(owners[0], getattr(owners[0], f"test_{check}")) is not None
 
 
+@pytest.mark.slow
 def test_mutants_are_killed_by_data(tmp_path: Path) -> None:
     """Defects of recall, of large batches and of single operators fail their checks."""
     check_outcomes(tmp_path, {mutant: check for mutant, check in SEARCH.items() if not check.startswith("random")})

@@ -1,4 +1,4 @@
-"""FAISS under the engine: the whole contract, and agreement with the exact store."""
+"""FAISS under the engine: the quick part of the contract, and agreement with the exact store."""
 
 from __future__ import annotations
 
@@ -32,28 +32,12 @@ class _Finer(QuickVectorStoreContract):
     absolute_tolerance = 1e-12
 
 
-class TestFlatInMemory(_Finer):
-    """Flat without a path."""
-
-    def make_config(self, folder: Path) -> FaissConfig:  # noqa: ARG002 - nothing is kept anywhere
-        """Return a configuration without a path."""
-        return FaissConfig(**ALWAYS)
-
-
 class TestFlatDurable(_Finer):
     """Flat in a directory."""
 
     def make_config(self, folder: Path) -> FaissConfig:
         """Return a configuration for the folder."""
         return FaissConfig(path=folder, **ALWAYS)
-
-
-class TestHnswDurable(_Finer):
-    """HNSW in a directory."""
-
-    def make_config(self, folder: Path) -> FaissConfig:
-        """Return a configuration for the folder."""
-        return FaissConfig(path=folder, index_type="HNSW", **ALWAYS)
 
 
 @pytest.fixture(params=["memory", "directory"])

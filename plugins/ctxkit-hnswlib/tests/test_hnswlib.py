@@ -1,4 +1,7 @@
-"""hnswlib under the engine: the whole contract, recall, saved graphs, and what hnswlib itself would get wrong."""
+"""hnswlib under the engine: recall, saved graphs, and what hnswlib itself would get wrong.
+
+The contract is examined by `ctxkit conformance matrix`, with the graph in use from the first record on.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Any
 import ctxkit_hnswlib
 import numpy as np
 import pytest
-from ctxkit_conformance import QuickVectorStoreContract
 from ctxkit_hnswlib.config import HnswlibConfig
 from ctxkit_hnswlib.index import HnswIndex
 from ctxkit_hnswlib.store import HnswlibStore
@@ -22,26 +24,6 @@ from ctxkit.interfaces import BackendSpec, CollectionSpec
 from ctxkit.records import Metric, RecordBatch
 
 ALWAYS: dict[str, Any] = {"exact_below": 0, "index_build": "inline"}  # the graph is searched from the first record on
-
-
-class TestInMemory(QuickVectorStoreContract):
-    """Without a path, searched through the graph."""
-
-    store_class = HnswlibStore
-
-    def make_config(self, folder: Path) -> HnswlibConfig:  # noqa: ARG002 - nothing is kept anywhere
-        """Return a configuration without a path."""
-        return HnswlibConfig(**ALWAYS)
-
-
-class TestDurable(QuickVectorStoreContract):
-    """In a directory, searched through the graph."""
-
-    store_class = HnswlibStore
-
-    def make_config(self, folder: Path) -> HnswlibConfig:
-        """Return a configuration for the folder."""
-        return HnswlibConfig(path=folder, **ALWAYS)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
