@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import uuid
@@ -58,7 +57,7 @@ def backup(source: Path, target: Path, progress: Progress | None = None) -> list
             if target.exists():
                 target.rmdir()
             partial.rename(target)
-            layout.sync_directory(target.absolute().parent)
+            layout.sync(target.absolute().parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -120,7 +119,7 @@ def _copy(directory: Path, target: Path) -> Copied:
         spec, incarnation = schema.read_meta(copy, place)
         state = schema.read_state(copy, place)
         copy.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    _sync(database)
+    layout.sync(database)
     layout.write_manifest(target, spec, incarnation)
     return Copied(spec.name, state.rows, database.stat().st_size)
 
@@ -132,11 +131,3 @@ def _version(directory: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError, sqlite3.Error):
         return None
     return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

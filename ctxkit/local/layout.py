@@ -69,7 +69,7 @@ def write_manifest(directory: Path, spec: CollectionSpec, incarnation: str) -> N
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(directory / MANIFEST)
-    sync_directory(directory)
+    sync(directory)
 
 
 def read_manifest(directory: Path, place: Place) -> dict[str, Any] | None:
@@ -100,9 +100,9 @@ def check_format(found: object, place: Place) -> None:
         )
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a directory, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -113,7 +113,7 @@ def discard(directory: Path, root: Path) -> None:
     """Take a collection's directory away: out of sight in one step, then file by file."""
     trash = root / f"{_TRASH}{uuid.uuid4().hex}"
     directory.rename(trash)
-    sync_directory(root)
+    sync(root)
     shutil.rmtree(trash)
 
 

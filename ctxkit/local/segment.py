@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from ctxkit.local.exact import ExactRows, kept
 from ctxkit.local.index import AnnIndex, longest_of
-from ctxkit.local.layout import sync_directory
+from ctxkit.local.layout import sync
 from ctxkit.records import FloatVectors, Metric
 
 FOLDER: Final = "segments"
@@ -154,12 +154,12 @@ class Writer:
         }
         (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
         for path in self._folder.iterdir():
-            _sync(path)
-        sync_directory(self._folder)
+            sync(path)
+        sync(self._folder)
         # Names sort by age: of two segments of one moment, the one with the other index is the newer.
         name = f"{self._wanted.seq:020d}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
         self._folder.rename(self._target / name)
-        sync_directory(self._target)
+        sync(self._target)
         return name
 
     def abandon(self) -> None:
@@ -269,11 +269,3 @@ def _digest(path: Path) -> str:
         while block := file.read(_BLOCK):
             sha.update(block)
     return sha.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -206,6 +206,7 @@ class View:
             self._claim(connection, chunk, dimension)
             digest += chunk.digest
             total += len(chunk.ids) + len(chunk.damaged)
+        self.index.delta.reserve(state.vectors - len(self.index))
         for chunk in later:
             self._append(chunk)
             digest += chunk.digest
@@ -233,8 +234,7 @@ class View:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], FloatVectors, float, int]:
         """Return labels, checksums and vectors (as they are kept) of all live rows, their longest, and `seq`."""
         rows_ = np.flatnonzero(self.alive & self.with_vector())
-        vectors = self.index.rows_at(self._slot_of_row.values[rows_])
-        return self.labels[rows_].copy(), self._sums.values[rows_].copy(), vectors, self.longest, self.seq
+        return self.labels[rows_].copy(), self._sums.values[rows_].copy(), self.vectors(rows_), self.longest, self.seq
 
     def adopt(self, segment: Segment) -> None:
         """Search another segment from now on; what it does not hold becomes the delta."""
