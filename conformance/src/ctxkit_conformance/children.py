@@ -53,14 +53,16 @@ class Child:
         self._output = Path(name)
         self._context = multiprocessing.get_context(_METHOD)
         self.connection, theirs = self._context.Pipe()
+        self._started, starting = self._context.Pipe(duplex=False)
         with _starting:
             _prepare(self._context, {**dict.fromkeys(modules), **needed})
-            inherited = (theirs, payload, needed, dict(os.environ), name)
+            inherited = (theirs, starting, payload, needed, dict(os.environ), name)
             self._process = self._context.Process(target=_run, args=inherited, daemon=True)  # type: ignore[attr-defined]
             with _without_main():
                 self._process.start()
             _alive.add(self)
         theirs.close()
+        starting.close()
 
     @property
     def pid(self) -> int:
@@ -79,6 +81,13 @@ class Child:
             return self._output.read_text("utf-8", "replace").strip()[-_SHOWN:]
         return ""
 
+    @property
+    def _printed(self) -> int:
+        """How many bytes the process wrote so far."""
+        with suppress(OSError):
+            return self._output.stat().st_size
+        return 0
+
     def send(self, message: object) -> None:
         """Send a message to the function; fails the check when the process has died."""
         try:
@@ -87,8 +96,12 @@ class Child:
             raise self._died() from None
 
     def receive(self, timeout: float = PATIENCE) -> Any:
-        """Return the next message of the function; fails the check when it died or does not answer in time."""
+        """Return the next message of the function; fails the check when it died or does not answer in time.
+
+        The time runs from when the function was called; what a process needs to start and to import is not in it.
+        """
         try:
+            self._started.poll(PATIENCE)
             if self.connection.poll(timeout):
                 return self.connection.recv()
         except (EOFError, OSError):
@@ -122,6 +135,7 @@ class Child:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self.connection.close()
+        self._started.close()
         self._output.unlink(missing_ok=True)
         _alive.discard(self)
 
@@ -140,19 +154,29 @@ class Child:
     def _stacks(self) -> str:
         """Return what the process printed, with the stacks of its threads as the last."""
         if _STACKS is not None and self.alive:
-            before = len(self.output)
+            before = size = self._printed
             os.kill(self.pid, _STACKS)
             deadline = time.monotonic() + 2.0
-            while len(self.output) == before and time.monotonic() < deadline:
-                time.sleep(0.02)
+            # The stacks are whole once what came has stopped growing.
+            while (size == before or size != self._printed) and time.monotonic() < deadline:
+                size = self._printed
+                time.sleep(0.05)
         shown = self.output
         return f" The end of its output, its threads last:\n{shown}" if shown else " It printed nothing."
 
 
 def _run(
-    connection: Connection, payload: bytes, modules: Mapping[str, str | None], environment: dict[str, str], output: str
+    connection: Connection,
+    starting: Connection,
+    payload: bytes,
+    modules: Mapping[str, str | None],
+    environment: dict[str, str],
+    output: str,
 ) -> None:
-    """Run in the child: send its output to a file, import what it needs, and call the function."""
+    """Run in the child: send its output to a file, import what it needs, and call the function.
+
+    `starting` is closed when the function is called, and that is what its other end waits for.
+    """
     descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -168,6 +192,7 @@ def _run(
     status = 1
     try:
         function, arguments = _unpacked(payload, modules)
+        starting.close()
         function(connection, *arguments)
         status = 0
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent shows it
