@@ -107,13 +107,21 @@ def delete_together(
     """Have threads delete the same records, each in an order of its own, and note how many each was told of."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     meeting = Meeting()
+    abreast = threading.Barrier(WRITERS)
 
     def delete(store: VectorStore, who: int) -> None:
-        mine = list(names)
-        random.Random(who).shuffle(mine)  # noqa: S311 - an order, no secret
         deleted = 0
-        for start in range(0, len(mine), _STEP):
-            deleted += store.delete(mine[start : start + _STEP])
+        try:
+            for start in range(0, len(names), _STEP):
+                mine = list(names[start : start + _STEP])
+                random.Random(who + start).shuffle(mine)  # noqa: S311 - an order, no secret
+                abreast.wait()
+                deleted += store.delete(mine)
+        except threading.BrokenBarrierError:
+            return  # what broke it is shown
+        except Exception:
+            abreast.abort()  # the others would wait for this one for ever
+            raise
         meeting.counts[f"thread {who}"] = deleted
 
     with store_class.open(spec, config) as store:

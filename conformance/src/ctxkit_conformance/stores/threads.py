@@ -41,7 +41,7 @@ class ThreadChecks(ElsewhereChecks):
     @covers(clauses.THREADS, clauses.DELETE)
     def test_threads_delete(self, config: BackendConfig, metric: Metric, effort: Effort) -> None:
         """A failure means that two threads are both told that they deleted the same record."""
-        names = [f"r{i}" for i in range(effort.times(60))]
+        names = [f"r{i}" for i in range(effort.times(240))]
         meeting = self._meet(crowds.delete_together, config, metric, names)
         assert meeting.answers is not None
         deleted = sum(meeting.counts.values())
