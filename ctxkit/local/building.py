@@ -54,7 +54,7 @@ class Policy:
 
 
 class Builder:
-    """Makes or fetches the segments of one handle. `adopt` is called, under the session's lock, with each."""
+    """Makes or fetches the segments of one handle; the view adopts each while nobody else looks at it."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Builder:
             self._thread.start()
 
     def finish(self) -> None:
-        """Make the segment that would change something, after what is being made; called without the session's lock."""
+        """Make the segment that would change something, after what is being made; not to be called inside the gate."""
         self._wait()
         view = self._view()
         if view is not None and self.worthwhile(view.index):
@@ -121,7 +121,7 @@ class Builder:
             _log.warning("%s: %s; searches go on without.", self._session.place.collection, self.problem)
 
     def close(self) -> None:
-        """Stop what is being made and wait until it has stopped; called without the session's lock."""
+        """Stop what is being made and wait until it has stopped; not to be called inside the gate."""
         self._stop.set()
         self._wait()
 
@@ -150,7 +150,7 @@ class Builder:
         return None if database is None else database.parent / segment.FOLDER
 
     def _adopt(self, found: Segment) -> None:
-        with self._session.lock:
+        with self._session.gate.alone:
             view = self._view()
             if view is not None and not self._session.closed:
                 view.adopt(found)
@@ -194,7 +194,7 @@ class Builder:
 
     def _in_memory(self) -> Segment | None:
         """Make a segment of a store without files: its rows are copied, once."""
-        with self._session.lock:
+        with self._session.gate.alone:
             view = self._view()
             if view is None:
                 return None

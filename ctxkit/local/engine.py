@@ -16,6 +16,7 @@ from ctxkit.filters import And, Filter, Where, parse
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, StoreHealth, StoreStats, VectorStore
 from ctxkit.local import arguments, catalog, lexical, rows, scan, schema, segment
 from ctxkit.local.building import Policy
+from ctxkit.local.columns import fields_of
 from ctxkit.local.config import LocalConfig
 from ctxkit.local.handle import Handle
 from ctxkit.local.health import examine
@@ -123,7 +124,7 @@ class EngineStore(VectorStore):
     def count(self, where: Where | None = None) -> int:
         """Return the number of records that pass the filter."""
         node = parse(where)
-        with self._handle.reading(whole=True) as (connection, view):
+        with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
             return len(view) if node == And(()) else int(np.count_nonzero(view.mask(connection, node)))
 
     def query(
@@ -140,7 +141,7 @@ class EngineStore(VectorStore):
         limit, least = check_k(k), arguments.checked_score(min_score)
         queries = arguments.query_vectors(vectors, spec)
         node = parse(where)
-        with self._handle.reading(whole=True) as (connection, view):
+        with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
             mask = None if node == And(()) else view.mask(connection, node)
             searcher = Searcher(view, spec.metric)
             found = [
@@ -153,7 +154,7 @@ class EngineStore(VectorStore):
         """Return up to k records that share words with `text`, by BM25; words are stemmed as English."""
         limit, words = check_k(k), arguments.checked_text(text)
         node = parse(where)
-        with self._handle.reading(whole=True) as (connection, view):
+        with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
             mask = None if node == And(()) else view.mask(connection, node)
             found = lexical.search(connection, view, words, limit, mask, self._handle.session.place)
             return self._hits(connection, view, [found], None, include_vectors=False)[0]
@@ -173,7 +174,8 @@ class EngineStore(VectorStore):
         """
         scan.check_scan(order_by, limit)
         node = parse(where)
-        with self._handle.reading(whole=True) as (connection, view):
+        fields = fields_of(node) | (set() if order_by is None else {order_by})
+        with self._handle.reading(whole=True, fields=fields) as (connection, view):
             mask = view.mask(connection, node)
             ids = scan.planned(view, connection, mask, order_by=order_by, descending=descending, limit=limit)
             since = int(view.labels[-1]) if view.size else 0
@@ -258,16 +260,25 @@ class EngineStore(VectorStore):
         *,
         include_vectors: bool,
     ) -> list[Hits]:
-        labels = list({hit.label: None for hits in found for hit in hits})
+        rows_of = {hit.label: hit.row for hits in found for hit in hits}
+        labels = list(rows_of)
         if include_vectors:
             stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=True)
-        else:
-            stored = rows.fetch_texts(connection, labels, view.sums_of(labels))
-        self._handle.refuse_unsound(view, labels, stored)
+            self._handle.refuse_unsound(view, labels, stored)
+
+            def whole(hit: Found) -> Hit:
+                row = stored[hit.label]
+                return Hit(hit.id, hit.score, row.text, row.metadata, row.own_vector(), metric)
+
+            return [Hits([whole(hit) for hit in hits]) for hits in found]
+        texts = rows.fetch_texts(connection, labels, view.sums_of(list(rows_of.values())))
+        if len(texts) < len(labels):
+            bad = [view.ids[row] for label, row in rows_of.items() if label not in texts]
+            raise damaged_rows(bad, self._handle.session.place)
 
         def made(hit: Found) -> Hit:
-            row = stored[hit.label]
-            return Hit(hit.id, hit.score, row.text, row.metadata, row.own_vector(), metric)
+            text, metadata = texts[hit.label]
+            return Hit(hit.id, hit.score, text, rows.parsed(metadata), None, metric)
 
         return [Hits([made(hit) for hit in hits]) for hits in found]
 

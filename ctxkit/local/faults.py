@@ -18,6 +18,7 @@ from ctxkit.errors import (
     StoreUnavailableError,
 )
 
+CAUGHT = (sqlite3.Error, UnicodeDecodeError, OSError)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FREE_FIX = "free some space; everything acknowledged before is intact."
 _RESTORE_FIX = "restore the collection's directory from a copy, or drop the collection and write it anew."
@@ -71,14 +72,19 @@ def guarded(place: Place) -> Iterator[None]:
     """Turn every SQLite and system error inside the block into a typed one."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise translated(error, place) from error
-    except UnicodeDecodeError as error:
+    except CAUGHT as error:
+        raise typed(error, place) from error
+
+
+def typed(error: sqlite3.Error | UnicodeDecodeError | OSError, place: Place) -> StoreError:
+    """Return the typed error for one of `CAUGHT`."""
+    if isinstance(error, sqlite3.Error):
+        return translated(error, place)
+    if isinstance(error, UnicodeDecodeError):
         # SQLite quotes a damaged schema in its message, and Python cannot decode that.
-        raise place.corrupt("the database is damaged: its schema is no text.") from error
-    except OSError as error:
-        cause = error.strerror or error
-        raise (place.full(cause) if error.errno in _FULL else place.unavailable(cause)) from error
+        return place.corrupt("the database is damaged: its schema is no text.")
+    cause = error.strerror or error
+    return place.full(cause) if error.errno in _FULL else place.unavailable(cause)
 
 
 def translated(error: sqlite3.Error, place: Place) -> StoreError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -35,10 +35,24 @@ class Handle:
         self.builder = Builder(session, policy, make_index, lambda: self._view)
         self._view: View | None = None
         self._wrote = False
+        self._incarnation = session.incarnation.encode()
 
     @contextmanager
-    def reading(self, *, whole: bool = False) -> Iterator[tuple[sqlite3.Connection, View]]:
-        """Give a read transaction; `whole`: the answer depends on every row, so damage anywhere is an error."""
+    def reading(
+        self, *, whole: bool = False, fields: Collection[str] = ()
+    ) -> Iterator[tuple[sqlite3.Connection, View]]:
+        """Give a read transaction, beside those of other threads as long as the view is true.
+
+        `whole`: the answer depends on every row, so damage anywhere is an error. `fields` need columns.
+        """
+        with self.session.look() as (connection, found):
+            view = self._view
+            if view is not None and found == (view.seq, self._incarnation) and not view.columns.missing(fields):
+                if whole:
+                    self.refuse_damage(view)
+                yield connection, view
+                return
+        # The view has to change first, and this thread waits until nobody else looks at it.
         with self.session.read() as (connection, state):
             view = self._fresh(connection, state)
             if whole:
@@ -55,7 +69,7 @@ class Handle:
         """Write what `normalized` makes for the collection's specification; it may be asked twice."""
         asked = self.spec
         batch = normalized(asked)
-        with self.session.lock:
+        with self.session.gate.alone:
             with self.session.write() as (connection, state):
                 view = self._fresh(connection, state)
                 if self.spec.fields != asked.fields:
@@ -70,7 +84,7 @@ class Handle:
 
     def delete(self, select: Callable[[sqlite3.Connection, View], list[int]]) -> int:
         """Delete the labels that `select` names; return how many."""
-        with self.session.lock:
+        with self.session.gate.alone:
             with self.session.write() as (connection, state):
                 view = self._fresh(connection, state)
                 removed = select(connection, view)
@@ -104,7 +118,7 @@ class Handle:
 
     def optimize(self) -> None:
         """Tidy the text index (make it anew where it is damaged) and the database file."""
-        with self.session.lock:
+        with self.session.gate.alone:
             with self.session.write() as (connection, state):
                 self._fresh(connection, state)
                 if text.is_sound(connection, state.rows):
@@ -129,7 +143,7 @@ class Handle:
     def close(self) -> None:
         """Release everything; closing twice is fine."""
         self.builder.close()
-        with self.session.lock:
+        with self.session.gate.alone:
             if self._wrote and self.session.database is not None and not self.session.closed:
                 self._seal()
             self._view = None
@@ -146,7 +160,7 @@ class Handle:
         """Raise StoreCorruptError unless every label was read and matches its checksum."""
         bad = [row.id for row in stored.values() if not row.ok]
         if gone := set(labels).difference(stored):
-            bad += [name for label, name in zip(view.labels.tolist(), view.ids, strict=True) if label in gone]
+            bad += view.ids_of(gone)
         if bad:
             raise damaged_rows(bad, self.session.place)
 

@@ -21,14 +21,18 @@ class AnnIndex(ABC):
 
     The engine makes one from all vectors of a moment, in the background, and never adds to it again: what is written
     later is searched beside it, what is removed is left out of its answers, filters are applied, and scores are
-    computed again in float64. So an index need neither remove, nor filter, nor lock. `search` is called by one thread
-    at a time, and never while vectors are added.
+    computed again in float64. So an index need neither remove, nor filter, nor lock. `search` is never called while
+    vectors are added, and by several threads at once only where the index says that it may be: `concurrent`.
 
     Under cosine the vectors and the queries that come have length 1.
     """
 
     name: ClassVar[str] = ""
     exact: ClassVar[bool] = False
+    concurrent: ClassVar[bool] = False
+    # How many times k the engine asks for, to choose the k best by exact scores: more than 1 where an index keeps less
+    # of a vector than float32.
+    oversampling: ClassVar[float] = 1.0
     # Which library, in which version, made the file that `save` writes; another version's file is not loaded.
     version: ClassVar[str] = ""
 

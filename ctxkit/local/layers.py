@@ -7,6 +7,8 @@ as its record is; the segment's own index never hears of removals.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,8 @@ class Layers:
         self._alive = Growing(np.bool_)
         self._alive.extend(np.zeros(self._fixed, dtype=np.bool_))
         self._live = self._live_fixed = 0
+        index = None if segment is None else segment.index
+        self._turn: AbstractContextManager[object] = nullcontext() if index is None or index.concurrent else Lock()
         self.plan = "nothing was searched yet"
 
     def __len__(self) -> int:
@@ -53,6 +57,16 @@ class Layers:
     def exact(self) -> bool:
         """Whether a search returns the true nearest."""
         return self.segment is None or self.segment.index is None or self.segment.index.exact
+
+    def candidates(self, k: int) -> int:
+        """Return how many slots to ask for so that exact scores can tell the k best.
+
+        A few more than k settle which of two rows that float32 cannot tell apart comes first.
+        """
+        if self.exact:
+            return k + _SPARE
+        assert self.segment is not None and self.segment.index is not None  # noqa: PT018, S101 - else it is exact
+        return math.ceil(k * self.segment.index.oversampling) + 2
 
     @property
     def nbytes(self) -> int:
@@ -109,8 +123,12 @@ class Layers:
 
     def rows_at(self, slots: Slots) -> FloatVectors:
         """Return the vectors at these slots, as they are kept, as float32[n, d] of their own."""
-        rows = np.empty((len(slots), self.dimension), dtype=np.float32)
+        if not self._fixed:
+            return self.delta.rows[slots]
         fixed = slots < self._fixed
+        if self.segment is not None and fixed.all():
+            return self.segment.rows.rows[slots]
+        rows = np.empty((len(slots), self.dimension), dtype=np.float32)
         if self.segment is not None:
             rows[fixed] = self.segment.rows.rows[slots[fixed]]
         rows[~fixed] = self.delta.rows[slots[~fixed] - self._fixed]
@@ -150,7 +168,8 @@ class Layers:
             return self._by_force(queries, k, wanted)
         # About k of the best `reach` slots can be used. Where k can, they are the k best that can be used at all.
         reach = min(fixed, k if wanted is None else math.ceil(k * fixed / count * 1.25) + _SPARE)
-        slots, similarities = index.search(queries, reach)
+        with self._turn:
+            slots, similarities = index.search(queries, reach)
         self.plan = f"{index.name}: the best {reach} of {fixed}, {count} of which match"
         usable = slots >= 0
         if wanted is not None:

@@ -35,7 +35,7 @@ def search(
             if len(found) >= k and score < found[-1].score:
                 return _ordered(found)[:k]
             if allowed[row]:
-                found.append(Found(label, view.ids[row], score))
+                found.append(Found(row, label, view.ids[row], score))
     return _ordered(found)[:k]
 
 

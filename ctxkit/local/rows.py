@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -26,11 +26,14 @@ _LITTLE = np.dtype("<f4")
 _CHUNK = 512
 _LOAD_CHUNK = 4096
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+_scan = json.JSONDecoder().raw_decode
 
 _COLUMNS = "r.label, r.id, r.checksum, r.metadata, r.text, v.checksum"
 _JOIN = " FROM records r LEFT JOIN vectors v ON v.label = r.label"
 _VECTORS = "SELECT label, checksum, vector FROM vectors"
 _TEXTS = "SELECT label, id, checksum, metadata, text FROM records"
+_SIZES = [1 << power for power in range(_CHUNK.bit_length())]  # as `_padded` makes them
+_TEXTS_OF = {size: _TEXTS + " WHERE label IN (" + ",".join("?" * size) + ")" for size in _SIZES}
 _SELECT = {False: "SELECT " + _COLUMNS + ", NULL" + _JOIN, True: "SELECT " + _COLUMNS + ", v.vector" + _JOIN}
 
 
@@ -60,8 +63,7 @@ class StoredRow:
     @property
     def metadata(self) -> Metadata:
         """The metadata, a new dict each time."""
-        found: Metadata = json.loads(self.raw_metadata.decode())
-        return found
+        return parsed(self.raw_metadata)
 
     def own_vector(self) -> FloatVector | None:
         """Return a copy of the vector, if it was read."""
@@ -127,7 +129,7 @@ def encode(batch: RecordBatch, first_label: int) -> EncodedBatch:
 def record_checksum(label: int, vector: int | None, record_id: bytes, text: bytes, metadata: bytes) -> int:
     """Return the checksum of a record; `vector` is its vector's checksum, None without one."""
     head = _HEAD.pack(label, -1 if vector is None else vector, len(record_id), len(text), len(metadata))
-    return crc32(metadata, crc32(text, crc32(record_id, crc32(head))))
+    return crc32(b"".join((head, record_id, text, metadata)))
 
 
 def vector_checksum(label: int, blob: bytes) -> int:
@@ -163,15 +165,18 @@ def fetch(
 
 
 def fetch_texts(
-    connection: sqlite3.Connection, labels: Sequence[int], sums: Mapping[int, int | None]
-) -> dict[int, StoredRow]:
-    """Return the rows of these labels that exist, without vectors, checked with the vectors' checksums in `sums`."""
-    found: dict[int, StoredRow] = {}
+    connection: sqlite3.Connection, labels: Sequence[int], sums: Sequence[int | None]
+) -> dict[int, tuple[str, bytes]]:
+    """Return text and raw metadata of these labels, checked with the vectors' checksums in `sums`.
+
+    Rows that are missing or damaged are left out.
+    """
+    found: dict[int, tuple[str, bytes]] = {}
+    own = dict(zip(labels, sums, strict=True))
     for chunk in _padded(labels):
-        sql = _TEXTS + " WHERE label IN (" + ",".join("?" * len(chunk)) + ")"
-        for label, raw_id, checksum, metadata, text in connection.execute(sql, chunk):
-            raw = (label, raw_id, checksum, metadata, text, sums[label], None)
-            found[label] = _as_row(raw, 0, with_vectors=False)
+        for label, record_id, checksum, metadata, text in connection.execute(_TEXTS_OF[len(chunk)], chunk):
+            if _matches(checksum, label, own[label], record_id, text, metadata):
+                found[label] = (text.decode(), metadata)
     return found
 
 
@@ -184,6 +189,13 @@ def fetch_vectors(connection: sqlite3.Connection, labels: Sequence[int], dimensi
         for label, checksum, blob in connection.execute(sql, chunk):
             if _is_sound_vector((label, checksum, blob), width):
                 found[label] = np.frombuffer(blob, dtype=_LITTLE)
+    return found
+
+
+def parsed(metadata: bytes) -> Metadata:
+    """Return metadata that was read, as a new dict."""
+    # What was dumped without blanks needs no search for them.
+    found: Metadata = _scan(metadata.decode())[0]
     return found
 
 
@@ -258,12 +270,15 @@ def _as_row(raw: Sequence[Any], dimension: int, *, with_vectors: bool) -> Stored
 def _is_sound(raw: Sequence[Any], dimension: int, *, with_vectors: bool) -> bool:
     """Compare a row with its checksums."""
     label, raw_id, checksum, metadata, text, own, blob = raw
+    if not _matches(checksum, label, own, raw_id, text, metadata):
+        return False
+    return not with_vectors or own is None or _is_sound_vector((label, own, blob), _LITTLE.itemsize * dimension)
+
+
+def _matches(checksum: Any, label: Any, own: Any, record_id: Any, text: Any, metadata: Any) -> bool:
+    """Whether a record's parts are what its checksum was made of."""
     try:
-        if checksum != record_checksum(label, own, raw_id, text, metadata):
-            return False
-        if not with_vectors or own is None:
-            return True
-        return len(blob) == _LITTLE.itemsize * dimension and own == vector_checksum(label, blob)
+        return bool(checksum == record_checksum(label, own, record_id, text, metadata))
     except (TypeError, struct.error):
         # SQLite's types are per value: a flipped bit can turn a text into a number, or a number into NULL.
         return False

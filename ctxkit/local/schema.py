@@ -73,6 +73,12 @@ def create_tables(connection: sqlite3.Connection, spec: CollectionSpec) -> str:
     return incarnation
 
 
+def read_version(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
+    """Return sequence number and incarnation as they stand in the state row: enough to know whether a view is fresh."""
+    found: tuple[int, bytes] | None = connection.execute("SELECT seq, incarnation FROM state").fetchone()
+    return found
+
+
 def read_state(connection: sqlite3.Connection, place: Place) -> State:
     """Return the state row."""
     row = connection.execute(

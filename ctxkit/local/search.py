@@ -8,32 +8,31 @@ of a float32 sum, belong among the k; else it is asked for more, and in the end 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ctxkit.errors import StoreCorruptError
 from ctxkit.local.faults import Place
-from ctxkit.local.index import Mask
+from ctxkit.local.index import Mask, Slots
 from ctxkit.local.view import View
 from ctxkit.records import FloatVector, FloatVectors, Metric
 
 Scores = npt.NDArray[np.float64]
-_SPARE = 6
 _GROWTH = 8
 _MOST_CANDIDATES = 16_384
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 1024
 _QUERIES_AT_ONCE = 64
 _ROUNDING = 2.0**-24  # half a unit in the last place of float32
 _SMALLEST = 2.0**-126  # below it, float32 sums may be flushed to zero
 _LARGEST = 1e37  # beyond it, float32 sums may overflow
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One hit before its text is read."""
+class Found(NamedTuple):
+    """One hit before its text is read; `row` is its row in the view."""
 
+    row: int
     label: int
     id: str
     score: float
@@ -65,55 +64,66 @@ class Searcher:
     ) -> list[list[Found] | None]:
         """Return each query's hits, None where the index's proposals do not settle them."""
         results: list[list[Found] | None] = [None] * len(queries)
-        open_ = [i for i, query in enumerate(queries) if self._error_bound(query) < _LARGEST]
-        size = min(matches, wanted + _SPARE)
-        while open_:
-            slots, similarities = self._view.index.search(queries[open_], size, allowed)
-            rows_ = [self._view.rows_of_slots(found[found >= 0]) for found in slots]
-            unsettled = []
-            for place, i in enumerate(open_):
-                hits = self._scored(queries[i], rows_[place])
-                full = len(hits) >= wanted
-                if full and self._settled(queries[i], hits[wanted - 1].score, similarities[place], size, matches):
-                    results[i] = hits[:wanted]
+        bounds = self._error_bounds(queries)
+        open_ = np.flatnonzero(bounds < _LARGEST)
+        size = min(matches, self._view.index.candidates(wanted))
+        while len(open_):
+            asked = queries if len(open_) == len(queries) else queries[open_]
+            slots, proposed = self._view.index.search(asked, size, allowed)
+            scores = self._scores(asked, slots)
+            order = np.argsort(-scores, axis=1, kind="stable")
+            order += np.arange(0, scores.size, scores.shape[1])[:, None]
+            ranked = scores.take(order)
+            rows_ = self._view.rows_of_slots(slots.take(order))
+            last = ranked[:, wanted - 1]
+            settled = last > -np.inf
+            if size < matches and self._view.index.exact:
+                ceilings = proposed[:, -1] + self._slack(bounds[open_])
+                settled &= _final(ceilings, self._metric) < last
+            tied = (ranked[:, 1:] == ranked[:, :-1]).any(axis=1).tolist()
+            for place in np.flatnonzero(settled).tolist():
+                if tied[place]:
+                    hits = sorted(self._found(rows_[place], ranked[place]), key=_rank)[:wanted]
                 else:
-                    unsettled.append(i)
+                    hits = self._found(rows_[place, :wanted], ranked[place, :wanted])
+                results[open_[place]] = hits
             if size >= min(matches, _MOST_CANDIDATES):
                 break
-            open_, size = unsettled, min(matches, size * _GROWTH, _MOST_CANDIDATES)
+            open_, size = open_[~settled], min(matches, size * _GROWTH, _MOST_CANDIDATES)
         return results
 
-    def _settled(
-        self, query: FloatVector, last_score: float, similarities: npt.NDArray[np.float32], size: int, matches: int
-    ) -> bool:
-        """Whether no row that was not proposed can reach the k-th score."""
-        if size >= matches or not self._view.index.exact:
-            return True
-        ceiling = float(similarities[-1]) + self._slack(query)
-        return bool(_final(np.array([ceiling]), self._metric)[0] < last_score)
-
-    def _slack(self, query: FloatVector) -> float:
+    def _slack(self, bounds: Scores) -> Scores:
         """Return how far a float32 similarity may lie from the true one (the bound of a plain sum)."""
         terms = self._dimension + 8
-        return terms * (2 * _ROUNDING * self._error_bound(query) + _SMALLEST)
+        slack: Scores = terms * (2 * _ROUNDING * bounds + _SMALLEST)
+        return slack
 
-    def _error_bound(self, query: FloatVector) -> float:
-        """Return the largest sum of absolute terms that a similarity of this query can have."""
+    def _error_bounds(self, queries: FloatVectors) -> Scores:
+        """Return for each query the largest sum of absolute terms that a similarity can have."""
         if self._metric == "cosine":
-            return 2.0
-        length = float(np.sqrt((query.astype(np.float64) ** 2).sum()))
-        return length * self._view.longest if self._metric == "dot" else (length + self._view.longest) ** 2
+            return np.full(len(queries), 2.0)
+        lengths: Scores = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
+        return lengths * self._view.longest if self._metric == "dot" else np.square(lengths + self._view.longest)
 
-    def _scored(self, query: FloatVector, rows_: npt.NDArray[np.int64]) -> list[Found]:
-        """Return these rows best first."""
-        if not len(rows_):
-            return []
-        return self._ordered(rows_.tolist(), similarity(query, self._view.vectors(rows_), self._metric))
+    def _scores(self, queries: FloatVectors, slots: Slots) -> Scores:
+        """Return the scores of the vectors at `slots`, float64 of the same shape; minus infinity where slot is -1."""
+        scores = np.empty(slots.shape, dtype=np.float64)
+        step = max(1, _BLOCK_ROWS // slots.shape[1])
+        for start in range(0, len(slots), step):
+            part = slots[start : start + step]
+            vectors = self._view.index.rows_at(np.maximum(part, 0).reshape(-1)).reshape(*part.shape, self._dimension)
+            scores[start : start + step] = similarity(queries[start : start + step, None, :], vectors, self._metric)
+        scores[slots < 0] = -np.inf
+        return scores
 
-    def _ordered(self, rows_: Sequence[int], scores: Scores) -> list[Found]:
-        ids, labels = self._view.ids, self._view.labels
-        order = sorted(zip((-scores).tolist(), [ids[row] for row in rows_], rows_, strict=True))
-        return [Found(int(labels[row]), record_id, -negative) for negative, record_id, row in order]
+    def _found(self, rows_: npt.NDArray[np.int64], scores: Scores) -> list[Found]:
+        """Return these rows as hits, without places that are empty."""
+        ids, labels = self._view.ids, self._view.labels[rows_].tolist()
+        return [
+            Found(row, label, ids[row], score)
+            for row, label, score in zip(rows_.tolist(), labels, scores.tolist(), strict=True)
+            if score > -np.inf
+        ]
 
     def _every_row(self, query: FloatVector, wanted: int, mask: Mask | None) -> list[Found]:
         """Score every allowed row."""
@@ -122,22 +132,32 @@ class Searcher:
         best: list[Found] = []
         for start in range(0, len(rows_), _BLOCK_ROWS):
             block = rows_[start : start + _BLOCK_ROWS]
-            best = best + self._scored(query, block)
-            best = sorted(best, key=lambda hit: (-hit.score, hit.id))[:wanted]
+            scores = similarity(query, self._view.vectors(block), self._metric)
+            best = sorted(best + self._found(block, scores), key=_rank)[:wanted]
         return best
 
 
-def similarity(query: FloatVector, vectors: FloatVectors, metric: Metric) -> Scores:
-    """Return the scores of `vectors`, float32[n, d], in float64; equal vectors get equal scores.
+def _rank(hit: Found) -> tuple[float, str]:
+    return -hit.score, hit.id
+
+
+def similarity(queries: FloatVectors, vectors: FloatVectors, metric: Metric) -> Scores:
+    """Return the scores of `vectors`, float32[..., d], for `queries` of a shape that goes with it, in float64.
 
     The sums run along each row by itself, so a row's score does not depend on its neighbours.
     """
-    wide, asked = vectors.astype(np.float64), query.astype(np.float64)
+    wide, asked = vectors.astype(np.float64), queries.astype(np.float64)
     if metric == "l2":
-        return _final(-((wide - asked) ** 2).sum(axis=1), metric)
-    products: Scores = (wide * asked).sum(axis=1)
-    if metric == "cosine":
-        products /= np.sqrt((wide**2).sum(axis=1)) * np.sqrt((asked**2).sum())
+        wide -= asked
+        wide *= wide
+        return _final(-wide.sum(axis=-1), metric)
+    if metric == "dot":
+        wide *= asked
+        return _final(wide.sum(axis=-1), metric)
+    lengths = np.sqrt((wide * wide).sum(axis=-1))
+    wide *= asked
+    products: Scores = wide.sum(axis=-1)
+    products /= lengths * np.sqrt((asked * asked).sum(axis=-1))
     return _final(products, metric)
 
 

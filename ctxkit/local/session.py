@@ -1,10 +1,9 @@
-"""One handle's connection: transactions, threads, forks, and the check that the collection is still there."""
+"""One handle's connections: transactions, threads, forks, and the check that the collection is still there."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -13,12 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from ctxkit.errors import CollectionNotFoundError, StoreClosedError
-from ctxkit.local.faults import Place, guarded
-from ctxkit.local.schema import DROPPED_SEQ, State, read_state
+from ctxkit.local.faults import CAUGHT, Place, guarded, typed
+from ctxkit.local.gate import Gate
+from ctxkit.local.schema import DROPPED_SEQ, State, read_state, read_version
 
 _CHECKPOINT_PAGES = 8192
 _WAL_KEPT_BYTES = 64 * 2**20
 _CACHE_KIB = 16_384
+_READERS_CACHE_KIB = 2_048
+_IDLE_KEPT = 8
 _POLL_SECONDS = 0.005
 
 
@@ -64,20 +66,41 @@ def _use_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
 
 
 class Session:
-    """A connection shared by threads, one transaction at a time, that closes before a fork and opens after it."""
+    """Connections shared by threads, closed before a fork and opened after it.
+
+    Many threads may read at once, each with a connection of its own; all else is done by one at a time. A collection in
+    memory has one connection, so there every thread waits for its turn.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, place: Place, database: Path | None, durability: Literal["full", "normal"]
     ) -> None:
-        self.lock = threading.RLock()
+        self.gate = Gate()
         self.place = place
         self.database = database
         self._durability: Literal["full", "normal"] = durability
-        self._connection: sqlite3.Connection | None = connection
+        self._main: sqlite3.Connection | None = connection
+        self._idle = [connection]  # the main one last, if nobody uses it
         self._closed = False
         self.incarnation = ""
         self._file = self._identity()
         _SESSIONS.add(self)
+
+    @contextmanager
+    def look(self) -> Iterator[tuple[sqlite3.Connection, tuple[int, bytes] | None]]:
+        """Hold a read transaction beside those of other threads; gives what `read_version` found."""
+        with self.gate.alone if self.database is None else self.gate.shared:
+            connection: sqlite3.Connection | None = None
+            try:
+                connection = self._taken()
+                connection.execute("BEGIN")
+                yield connection, read_version(connection)
+                connection.execute("COMMIT")
+            except CAUGHT as error:
+                raise typed(error, self.place) from error
+            finally:
+                if connection is not None:
+                    self._give_back(connection)
 
     @contextmanager
     def read(self) -> Iterator[tuple[sqlite3.Connection, State]]:
@@ -93,13 +116,17 @@ class Session:
 
     @contextmanager
     def outside(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection without a transaction, for housekeeping."""
-        with self.lock, guarded(self.place):
-            yield self._opened()
+        """Give a connection without a transaction, for housekeeping."""
+        with self.gate.alone, guarded(self.place):
+            connection = self._taken()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
 
     def close(self) -> None:
-        """Close the connection; closing twice is fine."""
-        with self.lock:
+        """Close the connections; closing twice is fine."""
+        with self.gate.alone:
             self._closed = True
             self.suspend()
         _SESSIONS.discard(self)
@@ -120,11 +147,11 @@ class Session:
             )
 
     def suspend(self) -> None:
-        """Close the connection; the next use of an open session opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        """Close the connections; the next use of an open session opens others. Called by who holds the gate alone."""
+        self._main = None
+        while self._idle:
             with guarded(self.place):
-                connection.close()
+                self._idle.pop().close()
 
     def gone(self) -> CollectionNotFoundError:
         """Return the error of a handle whose collection was dropped."""
@@ -137,17 +164,14 @@ class Session:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[tuple[sqlite3.Connection, State]]:
-        with self.lock, guarded(self.place):
-            connection = self._opened()
-            connection.execute(begin)
+        with self.gate.alone, guarded(self.place):
+            connection = self._taken()
             try:
+                connection.execute(begin)
                 yield connection, self._state(connection)
                 connection.execute("COMMIT")
-            except BaseException:
-                # Some failures (a full disk) have rolled back already.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            finally:
+                self._give_back(connection)
 
     def _state(self, connection: sqlite3.Connection) -> State:
         state = read_state(connection, self.place)
@@ -155,13 +179,31 @@ class Session:
             raise self.gone()
         return state
 
-    def _opened(self) -> sqlite3.Connection:
+    def _taken(self) -> sqlite3.Connection:
+        """Return a connection that nobody else uses until it is given back."""
         self.check_open()
         if self.database is not None and self._identity() != self._file:
             raise self.gone()
-        if self._connection is None:
-            self._connection = connect(self.database, self.place, self._durability, make=False)
-        return self._connection
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = connect(self.database, self.place, self._durability, make=False)
+        if self._main is None:
+            self._main = connection
+        else:
+            connection.execute(f"PRAGMA cache_size = -{_READERS_CACHE_KIB}")
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        # Some failures (a full disk) have rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if connection is self._main:
+            self._idle.append(connection)
+        elif len(self._idle) < _IDLE_KEPT:
+            self._idle.insert(0, connection)
+        else:
+            connection.close()
 
     def _identity(self) -> tuple[int, int] | None:
         """Return which file the path names now: SQLite would go on writing to a deleted one without a word."""
@@ -183,7 +225,7 @@ def _before_fork() -> None:
     # connection may be open across a fork: https://www.sqlite.org/howtocorrupt.html (2.6). One in memory is copied
     # whole, as long as no other thread is using it just then.
     for session in list(_SESSIONS):
-        session.lock.acquire()
+        session.gate.alone.__enter__()
         _FORKING.append(session)
         if session.database is not None:
             session.suspend()
@@ -191,12 +233,12 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     while _FORKING:
-        _FORKING.pop().lock.release()
+        _FORKING.pop().gate.alone.__exit__(None, None, None)
 
 
 def _after_fork_in_child() -> None:
     while _FORKING:
-        _FORKING.pop().lock = threading.RLock()
+        _FORKING.pop().gate = Gate()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -181,11 +181,14 @@ class View:
         """Return the vectors of rows that have one, as they are kept: under cosine times a power of two."""
         return self.index.rows_at(self._slot_of_row.values[rows_])
 
-    def sums_of(self, labels: Sequence[int]) -> dict[int, int | None]:
-        """Return the checksum of the vector of each of these labels, which have rows; None where there is no vector."""
-        rows_ = np.searchsorted(self.labels, np.array(labels, dtype=np.int64))
+    def ids_of(self, labels: Collection[int]) -> list[str]:
+        """Return the ids of labels that have rows, in the order of writing."""
+        return [self.ids[row] for row in np.flatnonzero(np.isin(self.labels, list(labels))).tolist()]
+
+    def sums_of(self, rows_: Sequence[int]) -> list[int | None]:
+        """Return the checksum of each row's vector, None where it has none."""
         own, slots = self._sums.values[rows_].tolist(), self._slot_of_row.values[rows_].tolist()
-        return {label: None if slot < 0 else s for label, slot, s in zip(labels, slots, own, strict=True)}
+        return [None if slot < 0 else s for slot, s in zip(slots, own, strict=True)]
 
     def with_vector(self) -> Mask:
         """Return which rows have a vector."""
@@ -300,4 +303,4 @@ class View:
 
 
 def _parsed(raw_metadata: Sequence[bytes]) -> list[Metadata]:
-    return [json.loads(raw.decode()) for raw in raw_metadata]
+    return [rows.parsed(raw) for raw in raw_metadata]

@@ -119,16 +119,33 @@ def check_vectors(
     if given.dtype.itemsize < np.dtype(np.float32).itemsize:
         # Half precision and small ints cannot hold the limits that they are compared with.
         given = given.astype(np.float32)
+    with np.errstate(over="ignore"):
+        result = np.array(given, dtype=np.float32, order="C", copy=True)
+        if present is not None and not present.all():
+            result[~present] = 0
+        squares = np.einsum("ij,ij->i", result, result)
+    # NaN, infinity and what float32 cannot hold show in the squares: sound vectors need no second look.
+    if not (len(squares) and squares.min() > 0 and squares.max() < np.inf):
+        _refuse_vectors(given, result, metric, error, present)
+    return result
+
+
+def _refuse_vectors(
+    given: npt.NDArray[Any],
+    result: FloatVectors,
+    metric: Metric,
+    error: type[StoreError],
+    present: npt.NDArray[np.bool_] | None,
+) -> None:
+    """Raise `error` for the first row that is no vector of a collection; `result` is what float32 makes of `given`."""
     checked = given if present is None else np.where(present[:, None], given, 0)
     _refuse_rows(~np.isfinite(checked).all(axis=1), "NaN or infinity", error)
     _refuse_rows((np.abs(checked) > _FLOAT32_MAX).any(axis=1), "a number beyond float32", error)
-    result = np.array(checked, dtype=np.float32, order="C", copy=True)
     norms = np.sqrt(np.einsum("ij,ij->i", result, result, dtype=np.float64))
     _refuse_rows(norms > _FLOAT32_MAX, "a norm beyond float32", error)
     if metric == "cosine":
         zero = norms == 0
         _refuse_rows(zero if present is None else zero & present, "no direction (all zeros) under cosine", error)
-    return result
 
 
 def normalize_batch(

@@ -128,14 +128,13 @@ class CountsBeforeItDeletes(ExactStore):
 
 
 class ClosesUnderReaders(ExactStore):
-    """`close` takes the connection away before it says so: a thread that is reading meets an error of the engine."""
+    """`close` takes connections away before it says so: a thread that is reading meets an error of the engine."""
 
     @override
     def close(self) -> None:
-        connection = self._handle.session._connection  # noqa: SLF001
-        if connection is not None:
+        for connection in list(self._handle.session._idle):  # noqa: SLF001
             connection.close()
-            time.sleep(0.02)
+        time.sleep(0.02)
         super().close()
 
 

@@ -22,6 +22,7 @@ except ImportError as error:
 class FaissIndex(AnnIndex):
     """Any FAISS index that is searched with queries alone; a kind of index says how an empty one is made."""
 
+    concurrent: ClassVar[bool] = True
     version: ClassVar[str] = f"faiss {faiss.__version__}"
 
     def __init__(self, dimension: int, metric: Metric, threads: int) -> None:

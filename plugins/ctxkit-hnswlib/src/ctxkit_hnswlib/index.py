@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +32,7 @@ class HnswIndex(AnnIndex):
     """
 
     name: ClassVar[str] = "HNSW"
+    concurrent: ClassVar[bool] = True
     version: ClassVar[str] = f"hnswlib {metadata.version('hnswlib')}"
 
     def __init__(
@@ -39,6 +42,7 @@ class HnswIndex(AnnIndex):
         self._threads, self._m, self._ef_construction, self._ef_search = threads, m, ef_construction, ef_search
         # Under cosine vectors have length 1, so the inner product is the cosine.
         self._index: Any = hnswlib.Index("l2" if metric == "l2" else "ip", dimension)
+        self._efforts = Lock()
         self._room = 0
         self._count = 0
 
@@ -50,6 +54,7 @@ class HnswIndex(AnnIndex):
     def reserve(self, size: int) -> None:
         """Make room: hnswlib's graphs have a fixed size."""
         self._index.init_index(size, M=self._m, ef_construction=self._ef_construction, random_seed=_SEED)
+        self._index.set_ef(self._ef_search)
         self._room = size
 
     def add(self, vectors: FloatVectors) -> None:
@@ -65,19 +70,34 @@ class HnswIndex(AnnIndex):
 
     def search(self, queries: FloatVectors, k: int) -> tuple[Slots, Similarities]:
         """Return the k best slots of each query."""
+        try:
+            labels, distances = self._asked(queries, k)
+        except RuntimeError:
+            harder = self._harder(queries, k)
+            if harder is None:
+                # Part of the graph cannot be reached from where the search begins.
+                return np.full((len(queries), k), -1), np.full((len(queries), k), -np.inf, dtype=np.float32)
+            labels, distances = harder
+        similarities = -distances if self.metric == "l2" else np.float32(1.0) - distances
+        return labels.astype(np.int64), similarities
+
+    def _asked(self, queries: FloatVectors, k: int) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = self._index.knn_query(queries, k=k, num_threads=self._threads)
+        return found
+
+    def _harder(self, queries: FloatVectors, k: int) -> tuple[Any, Any] | None:
+        """Search with more and more effort; None where even all of it finds too few. Others search harder meanwhile."""
         effort = max(k, self._ef_search)
-        while True:
-            self._index.set_ef(effort)
+        with self._efforts:
             try:
-                labels, distances = self._index.knn_query(queries, k=k, num_threads=self._threads)
-            except RuntimeError:
-                if effort >= self._count:
-                    # Part of the graph cannot be reached from where the search begins.
-                    return np.full((len(queries), k), -1), np.full((len(queries), k), -np.inf, dtype=np.float32)
-                effort = min(effort * 4, self._count)
-                continue
-            similarities = -distances if self.metric == "l2" else np.float32(1.0) - distances
-            return labels.astype(np.int64), similarities
+                while effort < self._count:
+                    effort = min(effort * 4, self._count)
+                    self._index.set_ef(effort)
+                    with suppress(RuntimeError):
+                        return self._asked(queries, k)
+                return None
+            finally:
+                self._index.set_ef(self._ef_search)
 
     def save(self, path: Path) -> None:
         """Write hnswlib's own format."""
@@ -86,6 +106,7 @@ class HnswIndex(AnnIndex):
     def load(self, path: Path) -> None:
         """Read hnswlib's own format."""
         self._index.load_index(str(path))
+        self._index.set_ef(self._ef_search)
         self._count = self._room = self._index.get_current_count()
 
     @property
