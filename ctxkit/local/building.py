@@ -25,6 +25,7 @@ _log = logging.getLogger("ctxkit.local")
 _LEAST_FRESH: Final = 2_000
 _FRESH_SHARE: Final = 0.25
 _DEAD_SHARE: Final = 0.3
+_SAMPLE: Final = 16_384  # vectors, about, that an index may learn from
 _BLOCK: Final = 1_024  # vectors between two looks at whether to stop
 
 BuildMode = Literal["background", "inline"]
@@ -208,6 +209,7 @@ class Builder:
         if index is None:
             return None
         index.reserve(len(kept))
+        index.train(prepared(kept.rows[:: max(1, len(kept) // _SAMPLE)], kept.metric))
         for start in range(0, len(kept), _BLOCK):
             self._check()
             index.add(prepared(kept.rows[start : start + _BLOCK], kept.metric))

@@ -28,13 +28,15 @@ class AnnIndex(ABC):
     """
 
     name: ClassVar[str] = ""
-    exact: ClassVar[bool] = False
-    concurrent: ClassVar[bool] = False
-    # How many times k the engine asks for, to choose the k best by exact scores: more than 1 where an index keeps less
-    # of a vector than float32.
-    oversampling: ClassVar[float] = 1.0
     # Which library, in which version, made the file that `save` writes; another version's file is not loaded.
     version: ClassVar[str] = ""
+
+    # Whether a search returns the true nearest, and whether several threads may search at once.
+    exact: bool = False
+    concurrent: bool = False
+    # How many times k the engine asks for, to choose the k best by exact scores: more than 1 where an index keeps less
+    # of a vector than float32.
+    oversampling: float = 1.0
 
     def __init__(self, dimension: int, metric: Metric) -> None:
         self.dimension = dimension
@@ -47,6 +49,9 @@ class AnnIndex(ABC):
 
     def reserve(self, size: int) -> None:  # noqa: B027 - many libraries need no hint
         """Prepare for `size` vectors in all; called once, before the first `add`."""
+
+    def train(self, sample: FloatVectors) -> None:  # noqa: B027 - most indexes keep vectors as they are
+        """Learn from a sample of the vectors that will be added, float32[n, dimension]; called once, before `add`."""
 
     @abstractmethod
     def add(self, vectors: FloatVectors) -> None:

@@ -137,7 +137,7 @@ def test_one_directory_two_backends(tmp_path: Path, metric: Metric) -> None:
 
 def test_options_have_limits() -> None:
     """An unknown kind of index or an impossible number is refused when the configuration is made."""
-    for wrong in ({"index_type": "IVF"}, {"threads": 0}, {"m": 1}, {"ef_search": 0}):
+    for wrong in ({"index_type": "IVF"}, {"quantization": "pq"}, {"threads": 0}, {"m": 1}, {"ef_search": 0}):
         with pytest.raises(ValidationError):
             FaissConfig(**wrong)
 
@@ -164,6 +164,51 @@ def test_hnsw_is_not_exact_and_finds_the_near(tmp_path: Path) -> None:
             assert np.mean([len(a & b) / 10 for a, b in zip(found, true, strict=True)]) >= 0.95
         store.query(queries, 10)
         assert store.stats().details["plan"].startswith("HNSW: ")
+
+
+@pytest.mark.parametrize("index_type", ["Flat", "HNSW"])
+@pytest.mark.parametrize("quantization", ["fp16", "sq8"])
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_quantised_vectors_propose_and_stored_ones_decide(
+    tmp_path: Path, index_type: str, quantization: str, metric: Metric
+) -> None:
+    """It says that it is not exact, finds the true ten, scores them as the exact store does, and takes less memory."""
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(30, 32))
+    vectors = (centres[rng.integers(0, 30, 3000)] + 0.3 * rng.normal(size=(3000, 32))).astype(np.float32)
+    batch = RecordBatch([str(i) for i in range(3000)], vectors)
+    spec = CollectionSpec(dimension=32, metric=metric)
+    kind: dict[str, Any] = {"index_type": index_type, **ALWAYS}
+    config, plain = FaissConfig(path=tmp_path, quantization=quantization, **kind), FaissConfig(**kind)
+    stores = [FaissStore.open(spec, config), FaissStore.open(spec, plain), ExactStore.open(spec, ExactConfig())]
+    with stores[0] as store, stores[1] as whole, stores[2] as exact:
+        for each in stores:
+            each.upsert(batch)
+        assert not store.capabilities.exact
+        found, true = (each.query(vectors[:40] + 0.05, 10) for each in (store, exact))
+        assert store.stats().details["plan"].startswith(f"{index_type}: ")
+        assert np.mean([len(set(a.ids) & set(b.ids)) / 10 for a, b in zip(found, true, strict=True)]) >= 0.97
+        for hits, sure in zip(found, true, strict=True):
+            scores = dict(zip(sure.ids, sure.scores.tolist(), strict=True))
+            assert all(hit.score == scores[hit.id] for hit in hits if hit.id in scores)
+        held = [each.stats().bytes_in_memory or 0 for each in (whole, store)]
+        assert held[0] - held[1] > 3000 * 32 * (1 if quantization == "fp16" else 2)
+
+
+def test_a_quantised_index_is_another_one(tmp_path: Path) -> None:
+    """A saved index of one kind is never read as another: it is made anew from the records."""
+    vectors = np.random.default_rng(9).normal(size=(400, 8))
+    spec, options = CollectionSpec(dimension=8), {"path": tmp_path, **ALWAYS}
+    with FaissStore.open(spec, FaissConfig(**options)) as store:
+        store.upsert(RecordBatch([str(i) for i in range(400)], vectors))
+        answer = [hits.ids for hits in store.query(vectors[:5], 4)]
+    kinds = set()
+    for quantization in ("fp16", "sq8", "none"):
+        with FaissStore.open(spec, FaissConfig(**{**options, "quantization": quantization})) as store:
+            store.optimize()
+            kinds.add(store.stats().details["segment"])
+            assert [hits.ids for hits in store.query(vectors[:5], 4)] == answer
+    assert len(kinds) == 3
 
 
 def test_a_saved_graph_is_read_again(tmp_path: Path) -> None:
@@ -215,7 +260,7 @@ def test_threads_give_the_same_answer() -> None:
 
 def test_index_alone() -> None:
     """The index answers similarities, best first."""
-    index = FlatIndex(2, "l2", 1)
+    index = FlatIndex(2, "l2", FaissConfig())
     index.add(np.array([[0, 0], [1, 0], [2, 0]], dtype=np.float32))
     slots, similarities = index.search(np.zeros((1, 2), dtype=np.float32), 3)
     assert slots.tolist() == [[0, 1, 2]]

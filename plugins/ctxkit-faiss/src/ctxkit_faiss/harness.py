@@ -17,4 +17,5 @@ class FaissHarness(LocalHarness):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "Flat": {"index_type": "Flat", **_ALWAYS},
         "HNSW": {"index_type": "HNSW", **_ALWAYS},
+        "HNSW sq8": {"index_type": "HNSW", "quantization": "sq8", **_ALWAYS},
     }

@@ -22,12 +22,5 @@ class FaissStore(EngineStore):
         if not isinstance(config, FaissConfig):
             raise ConfigError(f"faiss was given a {type(config).__name__}.", fix="pass a FaissConfig.", backend="faiss")
         if config.index_type == "Flat":
-            return FlatIndex(dimension, metric, config.threads)
-        return HnswIndex(
-            dimension,
-            metric,
-            config.threads,
-            m=config.m,
-            ef_construction=config.ef_construction,
-            ef_search=config.ef_search,
-        )
+            return FlatIndex(dimension, metric, config)
+        return HnswIndex(dimension, metric, config)

@@ -32,7 +32,7 @@ class HnswIndex(AnnIndex):
     """
 
     name: ClassVar[str] = "HNSW"
-    concurrent: ClassVar[bool] = True
+    concurrent = True
     version: ClassVar[str] = f"hnswlib {metadata.version('hnswlib')}"
 
     def __init__(
