@@ -112,7 +112,7 @@ class EngineStore(VectorStore):
         handle = self._handle
 
         def selected(connection: sqlite3.Connection, view: View) -> list[int]:
-            by_id = {label for name in wanted or () if (label := view.label(name)) is not None}
+            by_id = set(view.labels_of(wanted or ()))
             if node is None:
                 return sorted(by_id)
             handle.refuse_damage(view)

@@ -77,7 +77,7 @@ class Handle:
                     batch = normalized(self.spec)
                 if not len(batch):
                     return
-                removed = [label for name in batch.ids if (label := view.label(name)) is not None]
+                removed = view.labels_of(batch.ids)
                 added = rows.encode(batch, state.last_label + 1)
                 writing.write(connection, state, view, self.session.place, removed=removed, added=added)
             self._apply(view, state, removed, batch, [row[1] for row in added.vectors])

@@ -88,6 +88,14 @@ class View:
             return int(self.labels[row])
         return next((label for label, shown in self.damaged.items() if shown == record_id), None)
 
+    def labels_of(self, ids: Iterable[str]) -> list[int]:
+        """Return the labels of those records that there are, damaged ones included."""
+        if self.damaged:
+            return [label for name in ids if (label := self.label(name)) is not None]
+        rows_ = [row for name in ids if (row := self._row_of.get(name)) is not None]
+        found: list[int] = self.labels[rows_].tolist()
+        return found
+
     def rows_of(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the live rows of those labels that have one, in the order of the labels."""
         if not self.size:

@@ -67,7 +67,7 @@ def check_metadata(metadata: object, *, record_id: str = "", fields: Mapping[str
     Keys are non-empty str that do not start with `$`. Values are str, bool, int (64-bit), finite float, or a
     non-empty list of one of these; numpy scalars become Python's. `fields` holds declared field types.
     """
-    if not isinstance(metadata, Mapping):
+    if type(metadata) is not dict and not isinstance(metadata, Mapping):
         msg = f"the metadata of {_shown(record_id)} is {type(metadata).__name__}, not a mapping."
         raise InvalidRecordError(msg, fix="pass a dict of str keys.")
     checked: Metadata = {}
