@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -16,7 +16,7 @@ from ctxkit.local.exact import ExactRows
 from ctxkit.local.index import AnnIndex, prepared
 from ctxkit.local.layers import Layers
 from ctxkit.local.segment import Segment, Wanted
-from ctxkit.local.session import Session, connect
+from ctxkit.local.session import Session, connected, fork_waits
 
 if TYPE_CHECKING:
     from ctxkit.local.view import View
@@ -74,12 +74,13 @@ class Builder:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._refused = -1  # as many vectors as there were when making a segment failed
+        self._put_off = False  # the last attempt gave way to a fork
         self.problem = ""
 
-    def first(self, wanted: Wanted) -> Segment | None:
-        """Return the segment to begin with, None where none is usable."""
+    def first(self, wanted: Wanted, *, sure: bool) -> Segment | None:
+        """Return the segment to begin with, None where none is usable; `sure` as in `segment.read`."""
         folder = self._folder
-        return None if folder is None else segment.read(folder, wanted, self._make_index)
+        return None if folder is None else segment.read(folder, wanted, self._make_index, sure=sure)
 
     def worthwhile(self, layers: Layers) -> bool:
         """Whether a segment made now would differ from the one there is, and serve a purpose."""
@@ -115,7 +116,7 @@ class Builder:
             self.problem = ""
         except _StoppedError:
             pass
-        except (CtxkitError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        except (CtxkitError, sqlite3.Error, OSError, ValueError, RuntimeError, MemoryError) as error:
             view = self._view()
             self._refused = -1 if view is None else len(view.index)
             self.problem = f"no segment could be made: {error}"
@@ -127,17 +128,17 @@ class Builder:
         self._wait()
 
     def _work(self) -> None:
-        """Make segments as long as one is due: more may have been written meanwhile."""
+        """Make segments as long as one is due: more may have been written meanwhile, or a fork have come between."""
         while not self._stop.is_set():
-            before = self._view()
-            if before is None or not self._policy.due(before.index, has_index=self._has_index):
+            view = self._view()
+            if view is None or not self._policy.due(view.index, has_index=self._has_index):
                 return
+            before = view.index.segment
             self.run()
-            after = self._view()
-            found = None if after is None else after.index.segment
-            if self.problem or found is None or found is before.index.segment:
+            found = view.index.segment
+            if self.problem or (found is before and not self._put_off):
                 return
-            if self._has_index and found.index is None:
+            if self._has_index and found is not None and found.index is None:
                 return  # an index that cannot be had is not asked for again and again
 
     def _wait(self) -> None:
@@ -159,39 +160,54 @@ class Builder:
     def _on_disk(self, *, anyway: bool) -> Segment | None:
         folder, session = self._folder, self._session
         assert folder is not None and session.database is not None  # noqa: PT018, S101 - the caller looked
+        self._put_off = False
         with segment.building(folder) as mine:
             if not mine:
                 return None
-            connection = connect(session.database, session.place, "full", make=False)
-            with closing(connection):
+            segment.clear(folder)
+            with connected(session.database, session.place, "full") as connection:
                 connection.execute("BEGIN")
                 state = schema.read_state(connection, session.place)
                 spec, _ = schema.read_meta(connection, session.place)
                 wanted = Wanted(session.incarnation, spec.dimension, spec.metric, state.seq)
-                made = self._made_elsewhere(folder, wanted)
-                if made is not None and not anyway:
+                made = None if anyway else self._made_elsewhere(folder, wanted)
+                if made is not None:
                     return made
                 writer = segment.Writer(folder, wanted)
                 try:
-                    for labels, sums, vectors in rows.vectors(connection, spec.dimension):
-                        self._check()
-                        writer.add(labels, sums, vectors)
-                    connection.execute("COMMIT")
-                    index = self._indexed(writer.mapped())
-                    writer.finish(index)
+                    self._copy(connection, spec.dimension, writer)
+                    copied = writer.mapped()  # closes files, which no fork may inherit half written
                 except BaseException:
                     writer.abandon()
                     raise
+            try:
+                found = writer.finish(self._indexed(copied), self._make_index)
+            except BaseException:
+                writer.abandon()
+                raise
             segment.tidy(folder)
-            return segment.read(folder, wanted, self._make_index)
+            return found
+
+    def _copy(self, connection: sqlite3.Connection, dimension: int, writer: segment.Writer) -> None:
+        """Copy all vectors; given up when a fork waits, because the connection must be closed first."""
+        for labels, sums, vectors in rows.vectors(connection, dimension):
+            self._check()
+            if fork_waits():
+                self._put_off = True
+                raise _StoppedError
+            writer.add(labels, sums, vectors)
 
     def _made_elsewhere(self, folder: Path, wanted: Wanted) -> Segment | None:
-        """Return a newer segment that another process has made, if it is new enough."""
+        """Return a newer segment that another process has made, if it serves as well as one made now."""
         view = self._view()
-        current = None if view is None or view.index.segment is None else view.index.segment.name
-        if segment.newest(folder) in {None, current}:
+        current = "" if view is None or view.index.segment is None else view.index.segment.name
+        newest = segment.newest(folder)
+        if newest is None or newest <= current:
             return None
-        return segment.read(folder, wanted, self._make_index)
+        found = segment.read(folder, wanted, self._make_index, sure=True)
+        if found is None or found.name <= current or (self._has_index and found.index is None):
+            return None
+        return found
 
     def _in_memory(self) -> Segment | None:
         """Make a segment of a store without files: its rows are copied, once."""

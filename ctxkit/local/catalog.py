@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,7 +20,7 @@ from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import layout, schema
 from ctxkit.local.config import LocalConfig
 from ctxkit.local.faults import Place, guarded
-from ctxkit.local.session import Session, connect
+from ctxkit.local.session import Session, connect, connected, unforked
 
 
 def open_session(spec: CollectionSpec, config: LocalConfig, backend: str) -> Session:
@@ -38,7 +37,7 @@ def open_session(spec: CollectionSpec, config: LocalConfig, backend: str) -> Ses
     directory = layout.collection_directory(root, spec.name)
     place = Place(backend, spec.name, directory, config.busy_timeout)
     at_root = Place(backend, spec.name, root, config.busy_timeout)
-    with layout.root_lock(root, at_root, exclusive=False):
+    with unforked(), layout.root_lock(root, at_root, exclusive=False):
         opened = _open_directory(spec, config, directory, place)
     if opened is not None:
         return opened
@@ -122,7 +121,7 @@ def describe(config: LocalConfig, backend: str, name: str) -> CollectionSpec:
     database = directory / layout.DATABASE
     if not database.is_file() or not database.stat().st_size:
         raise place.corrupt(f"{database} is missing or empty, but its manifest is there.")
-    with closing(connect(database, place, config.durability, make=False)) as connection, guarded(place):
+    with connected(database, place, config.durability) as connection:
         return schema.read_meta(connection, place)[0]
 
 
@@ -205,12 +204,12 @@ def _not_found(place: Place, name: str) -> CollectionNotFoundError:
 
 def _stored_name(directory: Path, config: LocalConfig, place: Place) -> str | None:
     try:
-        with closing(connect(directory / layout.DATABASE, place, config.durability, make=False)) as connection:
+        with connected(directory / layout.DATABASE, place, config.durability) as connection:
             return schema.read_meta(connection, place)[0].name
     except (StoreError, sqlite3.Error):
         return None
 
 
 def _mark_dropped(database: Path, config: LocalConfig, place: Place) -> None:
-    with closing(connect(database, place, config.durability, make=False)) as connection, guarded(place):
+    with connected(database, place, config.durability) as connection:
         connection.execute("UPDATE state SET seq = ?", (schema.DROPPED_SEQ,))

@@ -138,7 +138,8 @@ class Columns:
     @property
     def nbytes(self) -> int:
         """Bytes of all columns."""
-        return sum(column.nbytes for column in self._columns.values())
+        # A list at once: threads that only read move columns about.
+        return sum(column.nbytes for column in list(self._columns.values()))
 
     @property
     def names(self) -> list[str]:

@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 from ctxkit.errors import ConfigError, FormatVersionError, StoreUnavailableError
 from ctxkit.local import layout, schema
 from ctxkit.local.faults import Place, guarded
-from ctxkit.local.session import connect
+from ctxkit.local.session import connected
 
 BACKEND: Final = "local"
 Progress = Callable[[int, int, str], object]
@@ -112,10 +111,10 @@ def _copy(directory: Path, target: Path) -> Copied:
     database = target / layout.DATABASE
     with guarded(Place(BACKEND, directory.name, target)):
         target.mkdir()
-    with closing(connect(directory / layout.DATABASE, place, "full", make=False)) as connection, guarded(place):
+    with connected(directory / layout.DATABASE, place, "full") as connection:
         # One read transaction: the copy is of one moment, and nobody waits for it.
         connection.execute("VACUUM INTO ?", (str(database),))
-    with closing(connect(database, Place(BACKEND, directory.name, target), "full", make=False)) as copy, guarded(place):
+    with connected(database, Place(BACKEND, directory.name, target), "full") as copy:
         spec, incarnation = schema.read_meta(copy, place)
         state = schema.read_state(copy, place)
         copy.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

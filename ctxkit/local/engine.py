@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from ctxkit.local.handle import Handle
 from ctxkit.local.health import examine
 from ctxkit.local.index import AnnIndex
 from ctxkit.local.search import Found, Searcher, damaged_rows
-from ctxkit.local.session import connect
+from ctxkit.local.session import connected
 from ctxkit.local.view import View
 from ctxkit.records import Hit, Hits, Metric, Record, RecordBatch, check_k, normalize_batch
 
@@ -234,12 +233,13 @@ class EngineStore(VectorStore):
         """Read and check everything that is stored; takes as long as opening."""
         session, dimension = self._handle.session, self.spec.dimension
         with self._handle.examining() as (connection, state, view):
+            held = None if view is None else (view.seq, len(view.index))
             if session.database is None:
-                return examine(connection, state, view, dimension)
+                return examine(connection, state, held, dimension)
         # A fresh connection: the cache of ours would hide what happened to the file.
-        with closing(connect(session.database, session.place, self._config.durability, make=False)) as fresh:
+        with connected(session.database, session.place, self._config.durability) as fresh:
             fresh.execute("BEGIN")
-            return examine(fresh, schema.read_state(fresh, session.place), view, dimension)
+            return examine(fresh, schema.read_state(fresh, session.place), held, dimension)
 
     def close(self) -> None:
         """Release everything; closing twice is fine."""

@@ -13,12 +13,17 @@ class Gate:
     all who wait to share go first. Inside `shared` a thread must not enter again: somebody may be waiting for it.
     """
 
-    __slots__ = ("alone", "shared")
+    __slots__ = ("_turns", "alone", "shared")
 
     def __init__(self) -> None:
-        turns = _Turns()
-        self.shared = _Shared(turns)
-        self.alone = _Alone(turns)
+        self._turns = _Turns()
+        self.shared = _Shared(self._turns)
+        self.alone = _Alone(self._turns)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits to be alone."""
+        return self._turns.suitors > 0
 
 
 class _Turns:

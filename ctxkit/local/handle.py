@@ -55,6 +55,7 @@ class Handle:
         # The view has to change first, and this thread waits until nobody else looks at it.
         with self.session.read() as (connection, state):
             view = self._fresh(connection, state)
+            self.builder.look(view.index)  # who only reads takes up what others have made as well
             if whole:
                 self.refuse_damage(view)
             yield connection, view
@@ -103,7 +104,7 @@ class Handle:
             if state.text_seq == state.seq and text.digest(connection) != state.text_digest:
                 _log.warning("%s: the text index was damaged and is made anew.", self.spec.name)
                 self._rebuild_words(connection, state)
-            view = self._load(connection, state)
+            view = self._load(connection, state, sure=True)
             if self.spec != stored:
                 added = {name: kind for name, kind in self.spec.fields.items() if name not in stored.fields}
                 _check_fields(view, added)
@@ -173,15 +174,16 @@ class Handle:
         self._view = None
         if view is None or view.worn or not state.trimmed <= view.seq < state.seq or _described(connection, view.seq):
             self.spec, _ = schema.read_meta(connection, self.session.place)
-            view = self._load(connection, state)
+            view = self._load(connection, state, sure=False)
+            self._view = view
         else:
             view.replay(connection, state, self.spec.dimension)
-        self._view = view
+            self._view = view
         return view
 
-    def _load(self, connection: sqlite3.Connection, state: schema.State) -> View:
+    def _load(self, connection: sqlite3.Connection, state: schema.State, *, sure: bool) -> View:
         wanted = Wanted(state.incarnation, self.spec.dimension, self.spec.metric, state.seq)
-        layers = Layers(self.spec.dimension, self.spec.metric, self.builder.first(wanted))
+        layers = Layers(self.spec.dimension, self.spec.metric, self.builder.first(wanted, sure=sure))
         view = View(layers, self.spec.fields)
         view.load(connection, state, self.spec.dimension, list(self.spec.fields))
         return view

@@ -8,20 +8,20 @@ from collections.abc import Callable
 from ctxkit.interfaces import StoreHealth
 from ctxkit.local import rows, text
 from ctxkit.local.schema import State
-from ctxkit.local.view import View
 
 _PROBLEMS_SHOWN = 20
 
 
-def examine(connection: sqlite3.Connection, state: State, view: View | None, dimension: int) -> StoreHealth:
-    """Return the verdict; `connection` should be a fresh one, whose page cache hides nothing."""
+def examine(connection: sqlite3.Connection, state: State, held: tuple[int, int] | None, dimension: int) -> StoreHealth:
+    """Return the verdict; `connection` should be a fresh one, whose page cache hides nothing.
+
+    `held` is the sequence number of what the handle holds in memory, and how many vectors that has.
+    """
     problems: list[str] = []
     for check in (_structure, _rows, _words):
         problems += _tried(check, connection, state, dimension)
-    if view is not None and view.seq == state.seq and not problems and len(view.index) != state.vectors:
-        problems.append(
-            f"the index holds {len(view.index)} vectors, the database {state.vectors}; open the store again."
-        )
+    if held is not None and held[0] == state.seq and not problems and held[1] != state.vectors:
+        problems.append(f"the index holds {held[1]} vectors, the database {state.vectors}; open the store again.")
     return StoreHealth(ok=not problems, problems=tuple(problems))
 
 

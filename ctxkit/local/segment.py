@@ -25,7 +25,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ _LOCK: Final = ".lock"
 _BUILDING: Final = ".building-"
 _KEPT: Final = 2
 _BLOCK: Final = 2**22
+_HELD: Final[set[int]] = set()  # descriptors that hold a lock
 _log = logging.getLogger("ctxkit.local")
 
 Labels = npt.NDArray[np.int64]
@@ -86,10 +87,13 @@ def newest(folder: Path) -> str | None:
     return names[-1] if names else None
 
 
-def read(folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None]) -> Segment | None:
+def read(
+    folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None], *, sure: bool = False
+) -> Segment | None:
     """Return the newest usable segment that has the kind of index that `make_index` makes, or else the newest at all.
 
-    What is damaged or does not fit is passed over with a warning: it can be made anew, and is never searched.
+    What is damaged or does not fit is passed over with a warning: it can be made anew, and is never searched. Where it
+    is `sure` that nothing was written after `wanted.seq`, what claims to be newer is thrown away; else it may be true.
     """
     newest_first = _names(folder)[::-1]
     for name in sorted(newest_first, key=lambda each: not _has_index(folder / each, make_index())):
@@ -98,8 +102,9 @@ def read(folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None]
         except FileNotFoundError:
             continue  # another process has just thrown it away
         except _FromTheFutureError as error:
-            _log.warning("the segment %s is thrown away: %s.", folder / name, error)
-            shutil.rmtree(folder / name, ignore_errors=True)
+            if sure:
+                _log.warning("the segment %s is thrown away: %s.", folder / name, error)
+                shutil.rmtree(folder / name, ignore_errors=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             _log.warning("the segment %s is not used (%s); it is made anew from the records.", folder / name, error)
     return None
@@ -135,8 +140,11 @@ class Writer:
         (self._folder / _SUMS).write_bytes(np.array(self._sums, dtype="<u4").tobytes())
         return _rows(self._folder, len(labels), self._wanted)
 
-    def finish(self, index: AnnIndex | None) -> str:
-        """Write the index and the manifest, make the folder a segment, and return its name."""
+    def finish(self, index: AnnIndex | None, make_index: Callable[[], AnnIndex | None]) -> Segment:
+        """Write the index and the manifest, read all of it back, and make the folder a segment.
+
+        A library may have written less than it should and said nothing: what it cannot read never becomes a segment.
+        """
         if index is not None:
             index.save(self._folder / _INDEX)
         names = sorted(path.name for path in self._folder.iterdir())
@@ -156,23 +164,29 @@ class Writer:
         for path in self._folder.iterdir():
             sync(path)
         sync(self._folder)
+        found = _read(self._folder, self._wanted, make_index())
         # Names sort by age: of two segments of one moment, the one with the other index is the newer.
         name = f"{self._wanted.seq:020d}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
         self._folder.rename(self._target / name)
         sync(self._target)
-        return name
+        return replace(found, name=name)
 
     def abandon(self) -> None:
         """Throw away what was written."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what is not yet written may find no room
+                file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def tidy(folder: Path) -> None:
-    """Keep the last two segments; older ones and what a killed process left half made go."""
+    """Keep the last two segments. For who holds the lock of those who make them."""
     for name in _names(folder)[:-_KEPT]:
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def clear(folder: Path) -> None:
+    """Throw away what killed processes left half made. For who holds the lock of those who make segments."""
     for path in folder.glob(f"{_BUILDING}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -186,6 +200,7 @@ def building(folder: Path) -> Iterator[bool]:
     """Hold the lock of those who make segments; False where another process holds it."""
     folder.mkdir(exist_ok=True)
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    _HELD.add(descriptor)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -194,8 +209,18 @@ def building(folder: Path) -> Iterator[bool]:
         else:
             yield True
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may hold the descriptor still
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        _HELD.discard(descriptor)
         os.close(descriptor)
+
+
+def _let_go() -> None:
+    """In a forked child: its copy of a descriptor would keep the lock when the process that holds it is killed."""
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def size_of(folder: Path) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,25 @@ def connect(
             connection.close()
             raise
     return connection
+
+
+@contextmanager
+def connected(
+    database: Path, place: Place, durability: Literal["full", "normal"], *, make: bool = False
+) -> Iterator[sqlite3.Connection]:
+    """Give a connection that belongs to no session; a fork waits until it is closed."""
+    with _FORKS.gate.shared, guarded(place), closing(connect(database, place, durability, make=make)) as connection:
+        yield connection
+
+
+def unforked() -> AbstractContextManager[None]:
+    """Keep forks waiting, for who opens a connection that becomes a session's; not to be entered twice."""
+    return _FORKS.gate.shared
+
+
+def fork_waits() -> bool:
+    """Whether a fork waits for a connection that belongs to no session."""
+    return _FORKS.gate.wanted
 
 
 def _use_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
@@ -216,29 +236,58 @@ class Session:
         return found.st_dev, found.st_ino
 
 
+class _Forks:
+    """What a fork has to wait for: `gate` is shared by who has a connection of no session; `held` is what it holds."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.turn = threading.Lock()
+        self.held: list[Session] = []
+
+
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
-_FORKING: list[Session] = []
+_FORKS = _Forks()
+
+
+def _sessions() -> list[Session]:
+    while True:
+        try:
+            return list(_SESSIONS)
+        except RuntimeError:  # another thread has just opened one
+            continue
 
 
 def _before_fork() -> None:
     # SQLite's own bookkeeping of file locks is inherited by a child that does not hold those locks, so no
     # connection may be open across a fork: https://www.sqlite.org/howtocorrupt.html (2.6). One in memory is copied
     # whole, as long as no other thread is using it just then.
-    for session in list(_SESSIONS):
-        session.gate.alone.__enter__()
-        _FORKING.append(session)
+    _FORKS.turn.acquire()
+    while True:
+        for session in _sessions():
+            if session not in _FORKS.held:
+                session.gate.alone.__enter__()
+                _FORKS.held.append(session)
+        # Only after the sessions, because who uses one may want a connection beside it. Meanwhile others may have come.
+        _FORKS.gate.alone.__enter__()
+        if all(session in _FORKS.held for session in _sessions()):
+            break
+        _FORKS.gate.alone.__exit__(None, None, None)
+    for session in _FORKS.held:
         if session.database is not None:
             session.suspend()
 
 
 def _after_fork_in_parent() -> None:
-    while _FORKING:
-        _FORKING.pop().gate.alone.__exit__(None, None, None)
+    _FORKS.gate.alone.__exit__(None, None, None)
+    while _FORKS.held:
+        _FORKS.held.pop().gate.alone.__exit__(None, None, None)
+    _FORKS.turn.release()
 
 
 def _after_fork_in_child() -> None:
-    while _FORKING:
-        _FORKING.pop().gate = Gate()
+    _FORKS.gate, _FORKS.turn = Gate(), threading.Lock()
+    while _FORKS.held:
+        _FORKS.held.pop().gate = Gate()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
