@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -35,13 +35,13 @@ _not_run: dict[str, int] = {}
 _not_collected: dict[str, str] = {}
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the folders of plugins that are not installed; with CTXKIT_TEST_ALL=1 that is an error."""
     for folder, modules, install in OPTIONAL_FOLDERS:
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         if missing and collection_path == Path(__file__).parent / folder:
             if os.environ.get("CTXKIT_TEST_ALL") == "1":
-                raise pytest.UsageError(f"the tests of {folder} need {', '.join(missing)}: {install}")
+                _refuse(config, f"the tests of {folder} need {', '.join(missing)}: {install}")
             _not_collected[folder] = f"{', '.join(missing)} not installed: {install}"
             return True
     return None
@@ -56,10 +56,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not missing or not affected:
             continue
         if os.environ.get("CTXKIT_TEST_ALL") == "1":
-            raise pytest.UsageError(f"{len(affected)} tests need {', '.join(missing)}: {install}")
+            _refuse(config, f"{len(affected)} tests need {', '.join(missing)}: {install}")
         items[:] = [item for item in items if item not in affected]
         config.hook.pytest_deselected(items=affected)
         _not_run[f"{', '.join(missing)} not installed: {install}"] = len(affected)
+
+
+def _refuse(config: pytest.Config, problem: str) -> NoReturn:
+    """End the run with what is missing, which a worker of pytest-xdist can only hand on."""
+    _handed_on(config)["problem"] = problem
+    raise pytest.UsageError(problem)
+
+
+def _handed_on(config: pytest.Config) -> dict[str, Any]:
+    """Return where a worker puts what the process that started it will read."""
+    found: dict[str, Any] = getattr(config, "workeroutput", {})
+    return found
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Hand on what was left out: only one process of pytest-xdist has the last word, and it collects nothing."""
+    _handed_on(session.config).update(not_run=_not_run, not_collected=_not_collected)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker left out, which each of them does alike, or what made it end at once."""
+    told = getattr(node, "workeroutput", {})
+    if "problem" in told:
+        raise pytest.UsageError(told["problem"])
+    _not_run.update(told.get("not_run", {}))
+    _not_collected.update(told.get("not_collected", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -158,7 +158,7 @@ def test_a_mutant_that_dies_takes_nobody_along(trying: Trying) -> None:
     """A process that dies or hangs is laid at the door of one mutant; the others are tried all the same."""
     mutants = dict.fromkeys(("DiesAtOnce", "NeverAnswers", "RaisesItsOwn"), "empty_store_answers")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "CASE_TIMEOUT", 10.0)
+        patch.setattr(session, "CASE_TIMEOUT", 20.0)
         result = trying(mutants)
     assert verdicts(result) == {"DiesAtOnce": "crashed", "NeverAnswers": "hung", "RaisesItsOwn": "killed"}
     assert result.false_alarms == ()

@@ -27,7 +27,7 @@ from typing_extensions import Self
 from ctxkit_conformance import preloading
 
 PATIENCE: Final = 60.0  # seconds that a child has for an answer, on a machine that is busy with other things
-_SHOWN: Final = 3000  # characters of what a child printed
+_SHOWN: Final = 8000  # characters of what a child printed
 _STACKS: Final = getattr(signal, "SIGUSR1", None)  # makes a child print where its threads stand
 _METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _starting = threading.RLock()
