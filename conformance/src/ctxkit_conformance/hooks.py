@@ -1,4 +1,4 @@
-"""What the suite adds to ctxkit: the command `conformance`."""
+"""What the suite adds to ctxkit: the commands `conformance` and `bench`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def ctxkit_commands() -> list[tuple[str, typer.Typer]]:
-    """Add `ctxkit conformance`."""
-    from ctxkit_conformance.commands import app  # noqa: PLC0415 - listing plugins stays light
+    """Add `ctxkit conformance` and `ctxkit bench`."""
+    from ctxkit_conformance.bench.commands import app as bench  # noqa: PLC0415 - listing plugins stays light
+    from ctxkit_conformance.commands import app as conformance  # noqa: PLC0415
 
-    return [("conformance", app)]
+    return [("conformance", conformance), ("bench", bench)]
