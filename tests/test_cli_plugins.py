@@ -53,8 +53,8 @@ def test_plugins_are_listed_with_what_is_missing(cli: Cli, tmp_path: Path) -> No
 
 
 def test_a_kind_without_components_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty section reads "none"; a blocked plugin is listed with the variable that blocks it."""
-    monkeypatch.setenv("CTXKIT_DISABLE_PLUGINS", "ctxkit-static,ctxkit-faiss")
+    """An empty section reads "none"."""
+    monkeypatch.setenv("CTXKIT_PLUGINS", "ctxkit-core")
     lines = cli("plugins", "list").out.splitlines()
     assert lines[lines.index("Embedders") + 1].strip() == "none"
 

@@ -20,8 +20,10 @@ from typing import Any, Final
 import pytest
 from ctxkit_conformance.faults import STEPS, FaultServer, Scenario, closed_port, requests, step, steps_from
 from ctxkit_conformance.faults.server import THREAD_NAME
+from interrupt_support import hearing_interrupts
 
 ASKED: Final = {"model": "m", "messages": [{"role": "user", "content": "one two three"}]}
+PATIENCE: Final = 30.0  # seconds for an answer, on a machine that is busy with other things
 KEY: Final = {"authorization": "Bearer sk-secret"}
 
 
@@ -36,7 +38,7 @@ def send(
     scenario: Scenario, body: Any = ASKED, path: str = "/chat/completions", method: str = "POST", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """Send one request on a connection of its own; return status, headers and body."""
-    connection = http.client.HTTPConnection(scenario.origin.removeprefix("http://"), timeout=5)
+    connection = http.client.HTTPConnection(scenario.origin.removeprefix("http://"), timeout=PATIENCE)
     try:
         target = scenario.url("openai").removeprefix(scenario.origin) + path
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -171,7 +173,7 @@ def test_connections_break(server: FaultServer, *, stream: bool) -> None:
 def test_a_held_fault_comes_after_what_was_read(server: FaultServer) -> None:
     """The pieces before a reset surely arrive, because the reset waits for the reader."""
     scenario = server.scenario(step("reset_midway", after=2, held=True))
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     target = scenario.url("openai").removeprefix(scenario.origin) + "/chat/completions"
     connection.request("POST", target, json.dumps(ASKED | {"stream": True}), KEY)
     with connection.getresponse() as found:
@@ -216,7 +218,7 @@ def test_what_the_provider_rejects_is_rejected(server: FaultServer) -> None:
 
 def test_what_is_no_http_is_hung_up_on(server: FaultServer) -> None:
     """A client that speaks something else gets no answer, and disturbs nobody."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as raw:
         raw.sendall(b"hello\r\n\r\n")
         assert raw.recv(100) == b""
     assert send(server.scenario())[0] == 200
@@ -225,7 +227,7 @@ def test_what_is_no_http_is_hung_up_on(server: FaultServer) -> None:
 def test_a_connection_serves_several_requests(server: FaultServer) -> None:
     """Clients keep connections open, ask before they send a body, and send it in chunks."""
     scenario = server.scenario()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     target = scenario.url("openai").removeprefix(scenario.origin) + "/chat/completions"
     for _ in range(2):
         connection.request("POST", target, json.dumps(ASKED), KEY)
@@ -273,7 +275,7 @@ def test_nobody_listens_at_a_closed_port() -> None:
     with closed_port() as address:
         host, _, port = address.removeprefix("http://").partition(":")
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((host, int(port)), timeout=5)
+            socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 def test_scripts_are_read_as_they_are_typed() -> None:
@@ -286,11 +288,6 @@ def test_scripts_are_read_as_they_are_typed() -> None:
             steps_from(script)
 
 
-def _hear_interruptions() -> None:
-    """Undo what a shell's background job starts with, and hands on: SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_it_runs_by_itself() -> None:
     """As a command it says where it listens, follows its script, and tells of each request without its key."""
     command = [sys.executable, "-m", "ctxkit_conformance.faults"]
@@ -300,13 +297,14 @@ def test_it_runs_by_itself() -> None:
     wrong = subprocess.run([*command, "--script", "x"], capture_output=True, text=True, check=False, env=environment)
     assert wrong.returncode == 2
     assert "there is no step 'x'" in wrong.stderr
-    with subprocess.Popen(
-        [*command, "--script", "rate_limited retry_after=1", "--then", "ok text=done"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        preexec_fn=_hear_interruptions,  # noqa: PLW1509 - it does one system call
-    ) as running:
+    with hearing_interrupts():
+        running = subprocess.Popen(
+            [*command, "--script", "rate_limited retry_after=1", "--then", "ok text=done"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+    with running:
         assert running.stdout is not None
         where = json.loads(running.stdout.readline())
         origin = where["openai"].removesuffix("/v1")
@@ -320,4 +318,4 @@ def test_it_runs_by_itself() -> None:
         ]
         assert "sk-secret" not in json.dumps(told)
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=10) == 0
+        assert running.wait(timeout=PATIENCE) == 0

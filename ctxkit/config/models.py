@@ -56,9 +56,20 @@ class Section(BaseModel):
         except ValidationError as exc:
             raise as_config_error(exc, cls.place) from None
 
+    @model_validator(mode="after")
+    def _hide_secrets(self) -> Self:
+        """Keep options that are named like a secret out of dumps too; `options` gives them back as they were."""
+        for name, value in (self.model_extra or {}).items():
+            if isinstance(value, str) and _SECRET.search(name):
+                self.model_extra[name] = SecretStr(value)  # type: ignore[index]  # there is one, or no loop
+        return self
+
     def options(self) -> dict[str, Any]:
         """Return the extra options that belong to the chosen component."""
-        return dict(self.model_extra or {})
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in (self.model_extra or {}).items()
+        }
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         # The options of a component are not ours to type as secrets, so what is named like one is not shown.

@@ -43,13 +43,20 @@ def ctxkit_tokenizers() -> list[BackendSpec]:
 
 @hookimpl
 def ctxkit_llms() -> list[BackendSpec]:
-    """Announce the extractive summariser."""
+    """Announce the extractive summariser and the stand-in for development."""
     return [
+        BackendSpec(
+            name="echo",
+            factory="ctxkit.defaults.echo:EchoLLM",
+            config="ctxkit.defaults.echo:EchoConfig",
+            capabilities=LLMCapabilities(streams=True, native_async=True, offline=True),
+            summary="no model: gives the answers of a script, or repeats what it was asked",
+        ),
         BackendSpec(
             name="extractive",
             factory="ctxkit.defaults.extractive:ExtractiveSummarizer",
             config="ctxkit.defaults.extractive:ExtractiveConfig",
             capabilities=LLMCapabilities(streams=False, offline=True),
             summary="answers with the most telling sentences of the last message; no model",
-        )
+        ),
     ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ctxkit.interfaces.embedder import Embedder
     from ctxkit.interfaces.executor_vector_store import ExecutorVectorStore, asynchronous
     from ctxkit.interfaces.harness import DirectoryHarness, Harness
-    from ctxkit.interfaces.llm import LLM, Completion, Message, Usage
+    from ctxkit.interfaces.llm import LLM, Completion, Message, ToolCall, Usage
     from ctxkit.interfaces.tokenizer import Tokenizer
     from ctxkit.interfaces.vector_store import CollectionSpec, StoreHealth, StoreStats, VectorStore
 
@@ -49,6 +49,7 @@ __all__ = [
     "StoreStats",
     "Tokenizer",
     "TokenizerCapabilities",
+    "ToolCall",
     "Usage",
     "VectorStore",
     "asynchronous",
@@ -68,6 +69,7 @@ _HOME_OF = {
     "StoreHealth": "vector_store",
     "StoreStats": "vector_store",
     "Tokenizer": "tokenizer",
+    "ToolCall": "llm",
     "Usage": "llm",
     "VectorStore": "vector_store",
     "asynchronous": "executor_vector_store",

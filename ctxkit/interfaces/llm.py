@@ -6,9 +6,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import TracebackType
 from typing import Any, TypeAlias
 
 from pydantic import Field
+from typing_extensions import Self
 
 from ctxkit.interfaces.config import FrozenModel
 
@@ -16,10 +18,22 @@ Message: TypeAlias = Mapping[str, Any]
 
 
 class Usage(FrozenModel):
-    """Tokens that a call took, as the provider counts them."""
+    """Tokens that a call took, as the provider counts them; `cached_tokens` of the input came out of its cache."""
 
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
+    cached_tokens: int = Field(default=0, ge=0)
+
+
+class ToolCall(FrozenModel):
+    """A tool that the model wants called: the provider's name for the call, the tool, and its arguments as JSON.
+
+    `arguments` is the text that the model wrote, which need not be valid.
+    """
+
+    id: str
+    name: str
+    arguments: str = "{}"
 
 
 class Completion(FrozenModel):
@@ -33,12 +47,27 @@ class Completion(FrozenModel):
     model: str
     usage: Usage = Usage()
     finish_reason: str = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+
+    def as_message(self) -> dict[str, Any]:
+        """Return the answer as the message that stands for it in a conversation that goes on.
+
+        The result of a tool follows it as {"role": "tool", "tool_call_id": call.id, "content": "..."}.
+        """
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in self.tool_calls
+            ]
+        return message
 
 
 class LLM(ABC):
     """Completes a conversation. Constructed from its configuration; safe to call from several threads and event loops.
 
-    Messages are mappings with `role` ("system", "user", "assistant") and `content`. A call that fails raises the
+    Messages are mappings with `role` ("system", "user", "assistant") and `content`; an adapter that offers tools takes
+    what `Completion.as_message` returns, and "tool" for their results. A call that fails raises the
     LLMError that says how: RateLimitedError, AuthenticationFailedError, ModelNotFoundError, ContextTooLongError,
     ContentRefusedError, ProviderUnavailableError, ProviderTimeoutError, or LLMError itself for any other reason.
     What may pass is tried again a bounded number of times, and never once a stream has given its first piece.
@@ -98,3 +127,23 @@ class LLM(ABC):
 
     def close(self) -> None:  # noqa: B027 - most adapters hold nothing to release
         """Release connections; closing twice is fine."""
+
+    async def aclose(self) -> None:
+        """Release connections, those of this event loop too; closing twice is fine."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()

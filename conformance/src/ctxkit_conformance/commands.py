@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ctxkit.interfaces import Kind
     from ctxkit_conformance.results import Report
     from ctxkit_conformance.runner import RunRequest
+
+_WIDTH = 120  # of a file, or a log of CI, which have none of their own
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -201,6 +204,49 @@ def selftest(
 
 
 @app.command()
+def faults(
+    ctx: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[llm:NAME]...", help="Only these language models.")
+    ] = None,
+    *,
+    json: JsonOption = None,
+) -> None:
+    """Show what every language model adapter makes of every fault of a provider; exit code 1 when one is wrong.
+
+    \b
+    Examples:
+      ctxkit conformance faults
+      ctxkit conformance faults llm:openai --json faults.json
+    """  # noqa: D301 - \b is for the help formatter
+    from ctxkit_conformance.faults import FaultServer  # noqa: PLC0415 - help stays light
+    from ctxkit_conformance.llms import faults_table  # noqa: PLC0415
+    from ctxkit_conformance.llms.base import HOW  # noqa: PLC0415
+
+    # A proxy of this environment would not find the server of this machine.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+    met: list[Any] = []
+    waited: list[Any] = []
+    subjects = _adapters(ctx, targets or [])
+    with _interruptible(), FaultServer() as server, _bar() as bar:
+        for subject, wire in subjects:
+            title = faults_table.title_of(subject)
+            task = bar.add_task(title, total=len(faults_table.EXPECTED) * len(HOW))
+
+            def told(what: str, task: Any = task, title: str = title) -> None:
+                bar.update(task, advance=1, description=f"{title}  {what}")
+
+            met += faults_table.meet(subject, wire, server, told)
+            waited += faults_table.wait(subject, wire, server)
+    found = faults_table.as_dict(met, waited)
+    if json is not None:
+        _write_text(json, _as_json(found))
+    if json is None or str(json) != "-":
+        faults_table.print_faults(met, waited, None if sys.stdout.isatty() else _WIDTH)
+    raise typer.Exit(0 if found["ok"] else 1)
+
+
+@app.command()
 def checks(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="vector_store, embedder, tokenizer or llm.")] = "",
 ) -> None:
@@ -257,6 +303,33 @@ def _chosen(ctx: typer.Context, kinds: list[str], only: list[str], *, variants: 
         found = [each for each in found if each.target in targets]
     if not found:
         raise ConfigError("no component is installed that could be examined.", fix="see `ctxkit plugins list`.")
+    return found
+
+
+def _adapters(ctx: typer.Context, targets: list[str]) -> list[Any]:
+    """Return the language models that ask a provider, in each variant, with their formats; raises ConfigError."""
+    from ctxkit.errors import ConfigError  # noqa: PLC0415
+    from ctxkit.plugins import PluginRegistry  # noqa: PLC0415
+    from ctxkit_conformance.llms.faults_table import wire_of  # noqa: PLC0415
+    from ctxkit_conformance.subject import find_subject  # noqa: PLC0415
+
+    registry = PluginRegistry.discover()
+    for plugin in _plugins(ctx):
+        registry.load_path(plugin)
+    names = targets or [f"llm:{component.qualified_name}" for component in registry.components("llm")]
+    found = []
+    for name in names:
+        subject = find_subject(registry, name if ":" in name else f"llm:{name}")
+        if subject.kind != "llm":
+            raise ConfigError(f"{name} is no language model.", fix="name components such as llm:openai.")
+        wire = wire_of(subject)
+        if wire is not None:
+            found += [(find_subject(registry, name, {}, variant), wire) for variant in subject.variants()]
+    if not found:
+        raise ConfigError(
+            "no language model was found that asks a provider.",
+            fix="install one, and name its wire_format on its Harness; see `ctxkit plugins list`.",
+        )
     return found
 
 

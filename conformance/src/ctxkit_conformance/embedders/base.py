@@ -14,7 +14,9 @@ from ctxkit.interfaces import BackendConfig, Embedder, EmbedderCapabilities
 from ctxkit.plugins import PluginRegistry
 from ctxkit.records import FloatVector, FloatVectors
 from ctxkit_conformance.component import ComponentChecks
+from ctxkit_conformance.embedders import stand_in
 from ctxkit_conformance.journal import Journal, brief
+from ctxkit_conformance.marks import not_applicable
 from ctxkit_conformance.subject import Subject, find_subject
 
 _MADE = pytest.StashKey[dict[type, Embedder]]()
@@ -27,6 +29,8 @@ class EmbedderChecks(ComponentChecks):
     embedder; or `embedder_class` together with `make_config`. `capabilities` is needed only for a class whose
     configuration does not answer `capabilities()`. `tolerance` is how far two vectors that should be the same, and a
     length that should be 1, may be off, relative to the length; a model in half precision needs a larger one.
+
+    An embedder that asks a provider has a Harness with `wire_format`, and is pointed at the suite's own server.
     """
 
     tier = "E"
@@ -49,12 +53,25 @@ class EmbedderChecks(ComponentChecks):
         """Return the configuration under which the embedder is examined."""
         if self.subject is None:
             raise NotImplementedError(f"{type(self).__name__} has to set `component`, or define make_config(self).")
-        return self.subject.config()
+        wire = stand_in.wire_format(self.subject)
+        if wire is None:
+            return self.subject.config()
+        # The user's own address and key never: no check asks a real provider.
+        options = {**self.subject.all_options(), **stand_in.options_for(wire)}
+        return self.subject.config_class.model_validate(options)
 
     @pytest.fixture
-    def config(self) -> BackendConfig:
+    def config(self, monkeypatch: pytest.MonkeyPatch) -> BackendConfig:
         """The configuration."""
+        if stand_in.wire_format(self.subject) is not None:
+            for name in ("NO_PROXY", "no_proxy"):  # a proxy would not find the server of this machine
+                monkeypatch.setenv(name, "127.0.0.1")
         return self.make_config()
+
+    def meaning_is_known(self) -> None:
+        """Leave a check of meaning where the suite's own server has to make vectors that have none."""
+        if stand_in.wire_format(self.subject) is not None and not stand_in.has_meaning():
+            not_applicable("no embedder is installed whose vectors the provider's stand-in could use")
 
     @pytest.fixture
     def declared(self, config: BackendConfig, request: pytest.FixtureRequest) -> EmbedderCapabilities:

@@ -21,6 +21,7 @@ class MeaningChecks(EmbedderChecks):
         self, request: pytest.FixtureRequest, embedder: Embedder, declared: EmbedderCapabilities
     ) -> None:
         """A failure means that a search finds texts with the same words, or any texts, not those that say the same."""
+        self.meaning_is_known()
         _judge(request, embedder, declared, asked=False)
 
     @covers(clauses.MEANING)
@@ -28,6 +29,7 @@ class MeaningChecks(EmbedderChecks):
         self, request: pytest.FixtureRequest, embedder: Embedder, declared: EmbedderCapabilities
     ) -> None:
         """A failure means that questions lie in another space than documents, so that a search finds anything."""
+        self.meaning_is_known()
         _judge(request, embedder, declared, asked=True)
 
 

@@ -40,6 +40,9 @@ class Connection(asyncio.Protocol):
         """Begin to serve."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        # Head and body are written apart: without this the body would wait 40 ms for the head to be acknowledged.
+        found: socket.socket = transport.get_extra_info("socket")
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:

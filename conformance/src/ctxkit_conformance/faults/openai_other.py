@@ -6,12 +6,24 @@ import base64
 import hashlib
 import math
 import struct
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from ctxkit_conformance.faults.wire import Asked, Json, RejectedError, pieces_of, typed
 
+Vectors: TypeAlias = Callable[[Sequence[str], int], Sequence[Sequence[float]]]
+
 _DIMENSION: Final = 8
-_MOST_INPUTS: Final = 2048  # of one request, as the provider limits it
+# Models that are asked for by name have vectors of the length that their names promise.
+_DIMENSIONS: Final[Mapping[str, int]] = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+# The provider's limits: inputs of one request, tokens of one input, tokens of one request. A word is a token here.
+_MOST_INPUTS: Final = 2048
+_MOST_TOKENS: Final = 8192
+_MOST_TOKENS_AT_ONCE: Final = 300_000
 MODELS: Final = ("answering-model", "embedding-model")
 
 
@@ -24,18 +36,24 @@ def read_embeddings(body: Json, key: str) -> Asked:
         raise RejectedError("bad_request", "'$.input' is invalid. Please check the API reference.")
     if isinstance(given, list) and (len(given) > _MOST_INPUTS or any(each in ("", []) for each in given)):
         raise RejectedError("bad_request", "'$.input' is invalid. Please check the API reference.")
+    tokens = [len(pieces_of(each)) for each in _inputs(given)]
+    if max(tokens) > _MOST_TOKENS:
+        raise RejectedError("context_too_long", f"This model's maximum context length is {_MOST_TOKENS} tokens.")
+    if sum(tokens) > _MOST_TOKENS_AT_ONCE:
+        words = f"Requested {sum(tokens)} tokens, max {_MOST_TOKENS_AT_ONCE} tokens per request"
+        raise RejectedError("context_too_long", words)
     return Asked(endpoint="embeddings", key=key, model=model, body=body)
 
 
-def embeddings(asked: Asked, usage: tuple[int, int] | None) -> Json:
-    """Return a vector for each input: the same one for the same input, of length 1."""
+def embeddings(asked: Asked, usage: tuple[int, int] | None, vectors: Vectors) -> Json:
+    """Return a vector for each input, as `vectors` makes it."""
     inputs = _inputs(asked.body["input"])
-    dimension = typed(dict(asked.body), "dimensions", int) or _DIMENSION
+    dimension = typed(dict(asked.body), "dimensions", int) or _DIMENSIONS.get(asked.model, _DIMENSION)
     as_base64 = asked.body.get("encoding_format") == "base64"
     tokens = usage[0] if usage else sum(len(pieces_of(each)) for each in inputs)
     data = []
-    for index, each in enumerate(inputs):
-        vector: Any = _vector(each, dimension)
+    for index, made in enumerate(vectors(inputs, dimension)):
+        vector: Any = made
         if as_base64:
             vector = base64.b64encode(struct.pack(f"<{dimension}f", *vector)).decode()
         data.append({"object": "embedding", "index": index, "embedding": vector})
@@ -57,6 +75,11 @@ def _inputs(given: Any) -> list[str]:
     if all(isinstance(each, int) for each in given):
         return [str(given)]
     return [each if isinstance(each, str) else str(each) for each in given]
+
+
+def hashed(texts: Sequence[str], dimension: int) -> list[list[float]]:
+    """Return a vector for each text: the same one for the same text, of length 1, and without any meaning."""
+    return [_vector(text, dimension) for text in texts]
 
 
 def _vector(text: str, dimension: int) -> list[float]:

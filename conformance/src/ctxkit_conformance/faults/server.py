@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import re
 import socket
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from ctxkit_conformance.faults.anthropic_messages import Messages, anthropic_models
 from ctxkit_conformance.faults.connection import Connection
 from ctxkit_conformance.faults.openai_chat import ChatCompletions
-from ctxkit_conformance.faults.openai_other import embeddings, models, read_embeddings
+from ctxkit_conformance.faults.openai_other import Vectors, embeddings, hashed, models, read_embeddings
 from ctxkit_conformance.faults.openai_responses import Responses
 from ctxkit_conformance.faults.reply import Reply, completion, fault_instead, plain, whole
 from ctxkit_conformance.faults.requests import Recorded, Scenario
@@ -39,10 +40,14 @@ _COMPLETING: Final[dict[str, Wire]] = {
 class FaultServer:
     """Speaks both wire formats on a port of 127.0.0.1, from when it is made until `close`.
 
-    `default` is what happens to a request that belongs to no scenario.
+    `default` is what happens to a request that belongs to no scenario. `vectors` makes the embeddings of texts, in that
+    length; without it they depend on the text and mean nothing.
     """
 
-    def __init__(self, port: int = 0, default: tuple[Step, ...] = (), then: Step | None = None) -> None:
+    def __init__(
+        self, port: int = 0, default: tuple[Step, ...] = (), then: Step | None = None, vectors: Vectors = hashed
+    ) -> None:
+        self._vectors = vectors
         self._numbers = itertools.count(1)
         self._listening = socket.create_server((_HOST, port))
         self.port: int = self._listening.getsockname()[1]
@@ -91,7 +96,7 @@ class FaultServer:
         loop.close()
 
     def _connect(self) -> Connection:
-        return Connection(self._find, _reply)
+        return Connection(self._find, functools.partial(_reply, self._vectors))
 
     def _find(self, target: str) -> tuple[Scenario, str]:
         found = _PATH.fullmatch(target)
@@ -100,7 +105,7 @@ class FaultServer:
         return self._scenarios.get(found["scenario"] or "", self.default), found["path"]
 
 
-def _reply(request: Recorded, scenario: Scenario, path: str) -> Reply:
+def _reply(vectors: Vectors, request: Recorded, scenario: Scenario, path: str) -> Reply:
     """Return what is sent for a request to a path, the scenario's own part of it taken away."""
     anthropic = path.startswith("/v1/messages") or "anthropic-version" in request.headers
     wire = _COMPLETING["/v1/messages" if anthropic else "/v1/chat/completions"]
@@ -109,20 +114,22 @@ def _reply(request: Recorded, scenario: Scenario, path: str) -> Reply:
     if request.method == "POST" and path in _COMPLETING:
         return completion(request, _COMPLETING[path], len(scenario.requests))
     if request.method == "POST" and path == "/v1/embeddings":
-        return _embedded(request, wire)
+        return _embedded(request, wire, vectors)
     if request.method == "GET" and path.partition("?")[0].startswith("/v1/models"):
         return _listed(request, path, wire, anthropic_models if anthropic else models)
     error = {"message": f"Invalid URL ({request.method} {path})", "type": "invalid_request_error"}
     return plain(404, {"error": {**error, "param": None, "code": None}}, Step())
 
 
-def _embedded(request: Recorded, wire: Wire) -> Reply:
+def _embedded(request: Recorded, wire: Wire, vectors: Vectors) -> Reply:
     try:
         asked = read_embeddings(request.body if isinstance(request.body, dict) else {}, request.key)
     except RejectedError as rejected:
         return plain(*wire.error(rejected.problem, None, rejected.message), Step())
     fault = fault_instead(request, asked, wire)
-    return whole(embeddings(asked, request.step.usage), request.step, asked) if fault is None else fault
+    if fault is not None:
+        return fault
+    return whole(embeddings(asked, request.step.usage, vectors), request.step, asked)
 
 
 def _listed(request: Recorded, path: str, wire: Wire, listing: Callable[[str | None], Json | None]) -> Reply:
