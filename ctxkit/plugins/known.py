@@ -13,6 +13,7 @@ _DISTRIBUTIONS: Mapping[tuple[Kind, str], str] = {
     ("embedder", "static"): "ctxkit-static",
     ("llm", "anthropic"): "ctxkit-anthropic",
     ("llm", "openai"): "ctxkit-openai",
+    ("tokenizer", "huggingface"): "ctxkit-tiktoken[hf]",
     ("tokenizer", "tiktoken"): "ctxkit-tiktoken",
     ("vector_store", "chroma"): "ctxkit-chroma",
     ("vector_store", "faiss"): "ctxkit-faiss",
