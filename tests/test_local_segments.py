@@ -295,7 +295,7 @@ def test_when_the_first_is_due(exact_below: int, live: int, due: bool) -> None: 
 
 
 _BUILDING = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import numpy as np
 from ctxkit.defaults.exact import ExactConfig, ExactStore
@@ -305,13 +305,13 @@ from ctxkit.records import RecordBatch
 
 finish = segment.Writer.finish
 def slow(self, *given):
-    print("building", flush=True)
+    os.write(1, b"building\n")
     time.sleep(60)
     return finish(self, *given)
 segment.Writer.finish = slow
 store = ExactStore.open(CollectionSpec(name="c", dimension=16), ExactConfig(path=Path(sys.argv[1]), exact_below=0))
 store.upsert(RecordBatch([str(i) for i in range(100)], np.eye(16)[np.arange(100) % 16]))
-print("written", flush=True)
+os.write(1, b"written\n")  # one piece, which another thread's cannot cut in two
 time.sleep(60)
 """
 

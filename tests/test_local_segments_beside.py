@@ -19,6 +19,7 @@ from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import AnnIndex, LocalConfig, Similarities, Slots, segment
 from ctxkit.local.exact import ExactRows
 from ctxkit.local.layout import DATABASE, collection_directory
+from ctxkit.local.view import Adoption
 from ctxkit.records import FloatVectors, Metric, Record, RecordBatch
 
 SPEC = CollectionSpec(name="c", dimension=8)
@@ -241,6 +242,37 @@ def test_a_file_that_was_cut_becomes_no_segment(tmp_path: Path, monkeypatch: pyt
         assert len(store.query(VECTORS[0], 400)[0]) == 400
     with _ListedStore.open(SPEC, config(tmp_path, exact_below=10**6)) as store:
         assert store.stats().details["indexed"] == 100
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_writes_while_one_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:  # noqa: FBT001 - a parameter
+    """What is written and removed while vectors are copied beside the searches is there, and is gone."""
+    real = Adoption.copy
+    options: dict[str, Any] = {"path": tmp_path, "exact_below": 100}
+    with ExactStore.open(SPEC, ExactConfig(**options)) as store, ExactStore.open(SPEC, ExactConfig()) as truth:
+        for each in (store, truth):
+            each.upsert(batch("a", 300))
+        store.optimize()
+
+        def meanwhile(self: Adoption) -> None:
+            monkeypatch.setattr(Adoption, "copy", real)
+            real(self)
+            for each in (store, truth):
+                each.delete([f"a{i}" for i in range(20)])
+                each.delete([f"late{i}" for i in range(5)])
+                each.upsert([Record(f"a{i}", "", -VECTORS[i]) for i in range(30, 40)])
+                each.upsert(RecordBatch([f"new{i}" for i in range(15)], VECTORS[500:515]))
+            if again:
+                store.optimize()  # which takes up another one first
+
+        for each in (store, truth):
+            each.upsert(RecordBatch([f"late{i}" for i in range(20)], VECTORS[600:620]))
+        monkeypatch.setattr(Adoption, "copy", meanwhile)
+        store.optimize()
+        assert store.stats().details["segment_vectors"] > 300
+        for mine, sure in zip(store.query(VECTORS[:40], 320), truth.query(VECTORS[:40], 320), strict=True):
+            assert [(hit.id, hit.score) for hit in mine] == [(hit.id, hit.score) for hit in sure]
+        assert store.health().ok
 
 
 def test_figures_beside_filters() -> None:

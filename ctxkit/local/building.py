@@ -152,10 +152,22 @@ class Builder:
         return None if database is None else database.parent / segment.FOLDER
 
     def _adopt(self, found: Segment) -> None:
-        with self._session.gate.alone:
+        """Have the view search a segment; what takes long is done beside the searches of other threads."""
+        gate = self._session.gate
+        with gate.shared:
             view = self._view()
-            if view is not None and not self._session.closed:
-                view.adopt(found)
+            adoption = None if view is None else view.adoption(found)
+        if adoption is not None:
+            adoption.copy()
+        with gate.alone:
+            view = self._view()
+            if view is None or self._session.closed:
+                return
+            if adoption is None or adoption.before is not view.index:
+                # It was loaded anew meanwhile, or has adopted another one.
+                adoption = view.adoption(found)
+                adoption.copy()
+            view.adopt(adoption)
 
     def _on_disk(self, *, anyway: bool) -> Segment | None:
         folder, session = self._folder, self._session

@@ -47,7 +47,10 @@ class ExactRows:
 
     def add(self, vectors: FloatVectors) -> None:
         """Append vectors."""
-        rows, extras = kept(vectors, self.metric)
+        self.add_kept(*kept(vectors, self.metric))
+
+    def add_kept(self, rows: FloatVectors, extras: Similarities) -> None:
+        """Append vectors that are as `kept` returns them already."""
         self._rows.extend(rows)
         self._extras.extend(extras)
 

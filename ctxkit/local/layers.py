@@ -96,7 +96,8 @@ class Layers:
         """Append the vectors at `slots` of other layers, as they are held there."""
         first = self.size
         if len(slots):
-            self.delta.add(other.rows_at(slots))
+            # As they are kept: to work all of them out again would hold up every search meanwhile.
+            self.delta.add_kept(other.rows_at(slots), other.extras_at(slots))
             self._alive.extend(np.ones(len(slots), dtype=np.bool_))
             self._live += len(slots)
         return np.arange(first, first + len(slots), dtype=np.int64)
@@ -133,6 +134,18 @@ class Layers:
             rows[fixed] = self.segment.rows.rows[slots[fixed]]
         rows[~fixed] = self.delta.rows[slots[~fixed] - self._fixed]
         return rows
+
+    def extras_at(self, slots: Slots) -> Similarities:
+        """Return the numbers that go with the vectors at these slots; empty under dot."""
+        if self.metric == "dot":
+            return np.zeros(0, dtype=np.float32)
+        fixed = slots < self._fixed
+        if self.segment is None or not fixed.any():
+            return self.delta.extras[slots - self._fixed]
+        extras = np.empty(len(slots), dtype=np.float32)
+        extras[fixed] = self.segment.rows.extras[slots[fixed]]
+        extras[~fixed] = self.delta.extras[slots[~fixed] - self._fixed]
+        return extras
 
     def search(self, queries: FloatVectors, k: int, allowed: Mask | None) -> tuple[Slots, Similarities]:
         """Return the k best live slots of each query; `allowed`, bool[slots], limits them further (None: no limit)."""

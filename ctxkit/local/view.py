@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,26 @@ from ctxkit.records import FloatVectors, Metadata
 _TOMBSTONES_KEPT = 1024
 _TOMBSTONE_SHARE = 0.3
 _BYTES_PER_ID = 150  # a str of some twenty characters, its place in a list and in a dict
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A segment about to be searched: `rows` are those of the view's first `size` that have a vector, at `slots`.
+
+    `before` is what was searched until then, where the same vectors are at `places`.
+    """
+
+    before: Layers
+    layers: Layers
+    size: int
+    rows: npt.NDArray[np.int64]
+    slots: Slots
+    places: Slots
+
+    def copy(self) -> None:
+        """Copy what the segment lacks from what was searched before. Others may read and append to that meanwhile."""
+        rest = self.slots < 0
+        self.slots[rest] = self.layers.add_from(self.before, self.places[rest])
 
 
 class View:
@@ -247,19 +268,30 @@ class View:
         rows_ = np.flatnonzero(self.alive & self.with_vector())
         return self.labels[rows_].copy(), self._sums.values[rows_].copy(), self.vectors(rows_), self.longest, self.seq
 
-    def adopt(self, segment: Segment) -> None:
-        """Search another segment from now on; what it does not hold becomes the delta."""
+    def adoption(self, segment: Segment) -> Adoption:
+        """Begin to search another segment; `Adoption.copy` and `adopt` are the rest of it."""
         layers = Layers(self.index.dimension, self.index.metric, segment)
         rows_ = np.flatnonzero(self.alive & self.with_vector())
         slots = layers.claim(self.labels[rows_], self._sums.values[rows_])
-        rest = slots < 0
-        slots[rest] = layers.add_from(self.index, self._slot_of_row.values[rows_[rest]])
+        return Adoption(self.index, layers, self.size, rows_, slots, self._slot_of_row.values[rows_])
+
+    def adopt(self, adoption: Adoption) -> None:
+        """Search another segment from now on, with what was written and removed since the adoption began."""
+        layers, rows_, slots = adoption.layers, adoption.rows, adoption.slots
+        kept = self.alive[rows_]
+        layers.remove(slots[~kept])
+        fresh = adoption.size + np.flatnonzero((self.alive & self.with_vector())[adoption.size :])
+        own = layers.claim(self.labels[fresh], self._sums.values[fresh])
+        rest = own < 0
+        own[rest] = layers.add_from(self.index, self._slot_of_row.values[fresh[rest]])
         self._slot_of_row.values[:] = -1
-        self._slot_of_row.values[rows_] = slots
         self._row_of_slot = Growing(np.int64)
         self._row_of_slot.extend(np.full(layers.size, -1))
-        self._row_of_slot.values[slots] = rows_
-        self.longest = max(self.longest, segment.longest)
+        for those, at in ((rows_[kept], slots[kept]), (fresh, own)):
+            self._slot_of_row.values[those] = at
+            self._row_of_slot.values[at] = those
+        if layers.segment is not None:
+            self.longest = max(self.longest, layers.segment.longest)
         self.index = layers
 
     def _append(self, chunk: rows.Chunk) -> None:
