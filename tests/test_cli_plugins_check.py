@@ -203,8 +203,8 @@ def test_a_crash_is_laid_to_what_crashed(wheel: MakeWheel, monkeypatch: pytest.M
     patience = 3 + round(3 * (time.monotonic() - begun))
     monkeypatch.setattr(module, "_PATIENCE", patience)
     slow = audit(str(wheel(part="import time\ntime.sleep(600)\n")))
-    found = [each.found for each in slow.checks if each.verdict == "failed"]
-    assert found == [f"it did not finish within {patience} s"]
+    said = [each.found for each in slow.checks if each.verdict == "failed"]
+    assert said == [f"it did not finish within {patience} s"]
 
 
 def test_an_author_reads_the_problem_and_one_fix(wheel: MakeWheel) -> None:

@@ -305,13 +305,13 @@ from ctxkit.records import RecordBatch
 
 finish = segment.Writer.finish
 def slow(self, *given):
-    os.write(1, b"building\n")
+    os.write(1, b"building\\n")
     time.sleep(60)
     return finish(self, *given)
 segment.Writer.finish = slow
 store = ExactStore.open(CollectionSpec(name="c", dimension=16), ExactConfig(path=Path(sys.argv[1]), exact_below=0))
 store.upsert(RecordBatch([str(i) for i in range(100)], np.eye(16)[np.arange(100) % 16]))
-os.write(1, b"written\n")  # one piece, which another thread's cannot cut in two
+os.write(1, b"written\\n")  # one piece, which another thread's cannot cut in two
 time.sleep(60)
 """
 

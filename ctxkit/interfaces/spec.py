@@ -17,7 +17,8 @@ class BackendSpec(CheckedValue):
 
     `factory` and `config` are `package.module:Name` strings, imported when the component is first made, so that
     listing plugins imports no heavy library. The factory is a class; `config` names a BackendConfig. `async_factory`
-    names an AsyncVectorStore for a backend with an asynchronous driver; `harness` a Harness for the conformance suite.
+    names an AsyncVectorStore for a backend with an asynchronous driver; `harness` a Harness for the conformance suite;
+    `models`, for an embedder, a function that returns the EmbeddingModels it is usually used with.
 
         BackendSpec(name="faiss", factory="ctxkit_faiss.store:FaissStore", config="ctxkit_faiss.config:FaissConfig",
                     capabilities=Capabilities(...), summary="FAISS Flat", requires=("faiss",),
@@ -35,6 +36,7 @@ class BackendSpec(CheckedValue):
     install_hint: str = ""
     async_factory: str | None = None
     harness: str | None = None
+    models: str | None = None
     spec_version: int = SPEC_VERSION
 
     rules: ClassVar[Mapping[str, Rule]] = {
@@ -47,6 +49,7 @@ class BackendSpec(CheckedValue):
         "install_hint": text(empty=True),
         "async_factory": optional(text(_TARGET)),
         "harness": optional(text(_TARGET)),
+        "models": optional(text(_TARGET)),
         "spec_version": number(),
     }
 

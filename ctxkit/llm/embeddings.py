@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from ctxkit.cache import CachedEmbedder, EmbeddingCache
 from ctxkit.errors import PluginError
 from ctxkit.interfaces import Embedder
 from ctxkit.interfaces.models import EmbeddingModel
@@ -43,7 +45,8 @@ class EmbeddingProvider:
 
     `model_name` is the name of an installed embedder ("static" needs nothing), a model that one of them lists, or any
     name or folder that sentence-transformers knows. `provider` names the embedder where that is not enough; `options`
-    are its own. Nothing is loaded, and no network is needed, before the first text is embedded.
+    are its own. With `cache`, a folder, what was embedded once is looked up the next time. Nothing is loaded, and no
+    network is needed, before the first text is embedded.
 
     Embedding raises PluginNotFoundError with the line that installs the embedder, ConfigError, and EmbedderError, which
     says whether it was the network, the disk, the memory or the name.
@@ -55,11 +58,13 @@ class EmbeddingProvider:
         *,
         provider: str | None = None,
         registry: PluginRegistry | None = None,
+        cache: Path | str | None = None,
         **options: Any,
     ) -> None:
         self.model_name = model_name
         self._provider = provider
         self._registry = registry or get_registry()
+        self._cache = cache
         self._options = options
         self._embedder: Embedder | None = None
         self._lock = threading.Lock()
@@ -73,7 +78,8 @@ class EmbeddingProvider:
                 options = dict(self._options)
                 if self.model_name != name and "model" in self._registry.config_class("embedder", name).model_fields:
                     options.setdefault("model", self.model_name)
-                self._embedder = self._registry.create_embedder(name, options)
+                made = self._registry.create_embedder(name, options)
+                self._embedder = made if self._cache is None else CachedEmbedder(made, EmbeddingCache(self._cache))
             return self._embedder
 
     @property

@@ -116,7 +116,8 @@ class AnnouncementChecks(StoreChecks):
     def _asked(self, config: BackendConfig, metric: Metric, hidden: list[str] | None = None) -> dict[str, Any]:
         """Return what a fresh interpreter finds when some modules are hidden from it."""
         # Only what lives in a directory can be listed and opened without the network.
-        local = "path" in type(config).model_fields
+        # Settings that name a server have no collections without it.
+        local = "path" in type(config).model_fields and getattr(config, "host", None) is None
         values = config.model_dump(mode="json") if local else None
         spec = {"name": "seen first", "dimension": DIMENSION, "metric": metric}
         question: dict[str, Any] = {"hidden": hidden or [], "values": values, "spec": spec}

@@ -17,5 +17,4 @@ class FaissHarness(LocalHarness):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "Flat": {"index_type": "Flat", **_ALWAYS},
         "HNSW": {"index_type": "HNSW", **_ALWAYS},
-        "HNSW sq8": {"index_type": "HNSW", "quantization": "sq8", **_ALWAYS},
     }

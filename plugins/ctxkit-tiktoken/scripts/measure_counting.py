@@ -1,6 +1,6 @@
 """Compare with tiktoken itself: a long text, and the turns of a long conversation counted again.
 
-    python scripts/measure.py [ENCODING]
+    python scripts/measure_counting.py [ENCODING]
 
 The vocabulary has to be on this machine (see the README). Times are those of the core, the best of several rounds in
 which both sides take turns, so that a busy machine disturbs both alike; the ratios are what can be compared.

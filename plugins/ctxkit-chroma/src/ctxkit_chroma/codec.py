@@ -1,0 +1,136 @@
+"""How a record lies in Chroma, and how it comes back.
+
+Chroma merges an upsert's metadata into what was there, turns some values into others and has no place for some keys.
+So each record carries its exact metadata as one JSON string under a key of ours, which an upsert replaces as a whole;
+the keys of the user lie beside it as Chroma's own, for filters and for other programs.
+
+Under cosine Chroma keeps no vector as it came: it normalises, and gives back what rounding left of it, NaN for a long
+one. So vectors of length 1 lie in its inner-product space. Where that is not the very vector that came (and for
+lengths whose squares float32 cannot hold), the exact bytes stand beside the metadata.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from ctxkit.records import FloatVector, FloatVectors, Metadata, Metric
+
+EXACT: Final = "_ctxkit"  # the key of the JSON string
+Native: TypeAlias = dict[str, Any]
+
+_SAFE_INT: Final = 2**53  # up to here an int and a float are one number
+_LONGEST: Final = 1e15  # lengths whose squares, and their sums, stay far within float32
+_SHORTEST: Final = 1e-15
+_UNIT: Final = 1e-6
+_ASKED: Final = 2.0**20  # the length of queries under cosine and dot
+_LITTLE: Final = np.dtype("<f4")
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+
+def packed(metadata: Sequence[Metadata], exact: Mapping[int, str]) -> list[str]:
+    """Return the JSON string of each record: its metadata, or a list of that and of its vector's exact bytes."""
+    return [_dumps([item, exact[row]] if row in exact else item) for row, item in enumerate(metadata)]
+
+
+def unpacked(pack: str) -> tuple[Metadata, FloatVector | None]:
+    """Return the metadata, a new dict each time, and the exact vector where it was kept."""
+    found = json.loads(pack)
+    if isinstance(found, dict):
+        return found, None
+    return found[0], np.frombuffer(base64.b64decode(found[1]), dtype=_LITTLE).astype(np.float32)
+
+
+def pack_of(native: Mapping[str, Any] | None) -> str:
+    """Return the JSON string of what Chroma has; a record that another program wrote is taken as it is."""
+    found = (native or {}).get(EXACT)
+    return found if isinstance(found, str) else _dumps(dict(native or {}))
+
+
+def native(metadata: Metadata, pack: str, *, lists: bool) -> Native:
+    """Return the metadata as Chroma's own keys, as far as it takes them, with the JSON string."""
+    made: Native = {EXACT: pack}
+    for key, value in metadata.items():
+        if is_native(key):
+            converted = _value(value, lists=lists)
+            if converted is not None:
+                made[key] = converted
+    return made
+
+
+def is_native(key: str) -> bool:
+    """Whether Chroma has a place for this key."""
+    return not key.startswith(("$", "#", "chroma:", EXACT)) and "\0" not in key
+
+
+def number(value: float) -> float:
+    """Return a number as it lies in Chroma: beyond 2**53 as float, whose order is that of the ints."""
+    return float(value) if isinstance(value, int) and abs(value) > _SAFE_INT else value
+
+
+def is_rounded(value: float) -> bool:
+    """Whether `number` may have changed this value, or its neighbour into it."""
+    return abs(value) >= _SAFE_INT
+
+
+def stored_vectors(vectors: FloatVectors, metric: Metric) -> tuple[FloatVectors, dict[int, str]]:
+    """Return the vectors as Chroma gets them, and by row the exact bytes of those that are changed by it."""
+    if not len(vectors):
+        return vectors, {}
+    wide = vectors.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    changed = np.abs(lengths - 1.0) > _UNIT if metric == "cosine" else lengths > _LONGEST
+    if not changed.any():
+        return vectors, {}
+    rows = np.flatnonzero(changed)
+    target = 1.0 if metric == "cosine" else _LONGEST
+    stored = vectors.copy()
+    stored[rows] = (wide[rows] * (target / lengths[rows])[:, None]).astype(np.float32)
+    exact = {
+        int(row): base64.b64encode(np.ascontiguousarray(vectors[row], dtype=_LITTLE).tobytes()).decode("ascii")
+        for row in rows
+    }
+    return stored, exact
+
+
+def any_shortened(stored: FloatVectors) -> bool:
+    """Whether some of these vectors may stand for longer ones, whose exact bytes are kept."""
+    return bool((np.einsum("ij,ij->i", stored, stored, dtype=np.float64) > (0.99 * _LONGEST) ** 2).any())
+
+
+def asked_vectors(queries: FloatVectors, metric: Metric) -> FloatVectors:
+    """Return queries as Chroma gets them.
+
+    A positive factor changes no order of products, and Chroma computes 1 - product in float32: for short products all
+    the same number. So queries are made long under cosine and dot.
+    """
+    wide = queries.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    if metric == "l2":
+        factors = np.where(lengths > _LONGEST, _LONGEST / np.maximum(lengths, _SHORTEST), 1.0)
+    else:
+        factors = _ASKED / np.where(lengths == 0, 1.0, lengths)
+    scaled: FloatVectors = (wide * factors[:, None]).astype(np.float32)
+    return scaled
+
+
+def cosine_of(distance: float) -> float:
+    """Return the cosine that Chroma's distance between a vector and one of `asked_vectors` stands for.
+
+    Right to some 1e-7, because both have a known length; under dot and l2 nothing bounds what rounding may cost.
+    """
+    return min(1.0, max(-1.0, (1.0 - distance) / _ASKED))
+
+
+def _value(value: Any, *, lists: bool) -> Any:
+    if isinstance(value, list):
+        if not lists:
+            return None
+        if isinstance(value[0], int) and any(is_rounded(item) for item in value):
+            return [float(item) for item in value]
+        return list(value)
+    return number(value) if isinstance(value, int) and not isinstance(value, bool) else value
