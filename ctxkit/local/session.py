@@ -19,7 +19,7 @@ from ctxkit.local.schema import DROPPED_SEQ, State, read_state, read_version
 
 _CHECKPOINT_PAGES = 8192
 _WAL_KEPT_BYTES = 64 * 2**20
-_CACHE_KIB = 16_384
+_CACHE_KIB = 4_096
 _READERS_CACHE_KIB = 2_048
 _IDLE_KEPT = 8
 _POLL_SECONDS = 0.005
