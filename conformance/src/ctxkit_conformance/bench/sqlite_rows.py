@@ -15,7 +15,7 @@ from ctxkit.records import FloatVectors, RecordBatch
 
 Fetched = tuple[str, str, Mapping[str, Any]]
 
-_CACHE_KIB: Final = 16_384
+_CACHE_KIB: Final = 4_096
 _CHECKPOINT_PAGES: Final = 8192  # larger than SQLite's own, which would copy the log back within many of the batches
 _AT_ONCE: Final = 512
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
