@@ -10,6 +10,7 @@ from cli_support import Cli, assert_error, make_cli
 
 from ctxkit.cli import plain
 from ctxkit.cli.plugin_show import options
+from ctxkit.plugins import known
 
 PLUGIN = '''
 import json
@@ -141,12 +142,13 @@ def test_a_component_that_cannot_be_configured_is_still_shown(cli: Cli) -> None:
     assert "none" in cli("plugins", "show", "empty").out.partition("Options")[2]
 
 
-def test_names_that_nothing_has(cli: Cli) -> None:
+def test_names_that_nothing_has(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown name comes with what there is; one of the project's own with its install line."""
+    monkeypatch.setattr(known, "_DISTRIBUTIONS", {("vector_store", "quagga"): "ctxkit-quagga"})
     assert_error(cli("plugins", "show", "nowhere"), "exact")
     assert_error(cli("plugins", "show", "exakt"), "did you mean 'exact'?")
-    assert_error(cli("plugins", "show", "chroma"), "Fix: pip install ctxkit-chroma")
-    assert_error(cli("plugins", "show", "crhoma"), "did you mean 'chroma'? pip install ctxkit-chroma")
+    assert_error(cli("plugins", "show", "quagga"), "Fix: pip install ctxkit-quagga")
+    assert_error(cli("plugins", "show", "qaugga"), "did you mean 'quagga'? pip install ctxkit-quagga")
     assert_error(cli("plugins", "show", "acme-nowhere:exact"), "acme-nowhere:exact")
     for name in ("ctxkit-core", "core", "Ctxkit_Core"):
         assert_error(cli("plugins", "show", name), "is a plugin, not a component", "ask for what it provides: vector_")

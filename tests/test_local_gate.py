@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -122,9 +122,38 @@ def test_an_interrupted_wait_leaves_no_trace(held: str, wanted: str, monkeypatch
         with pytest.raises(KeyboardInterrupt), getattr(gate, wanted):
             pass
     if held == "shared":
-        assert ended(started(gate.shared.__enter__)), "readers wait for one that has given up"
-        gate.shared.__exit__(None, None, None)
+        another = gate.shared
+        assert ended(started(another.__enter__)), "readers wait for one that has given up"
+        another.__exit__(None, None, None)
     leave.set()
     assert ended(holder)
     with gate.alone, gate.shared:
         pass
+
+
+@pytest.mark.parametrize("side", ["shared", "alone"])
+def test_who_was_interrupted_inside_gets_out(side: str) -> None:
+    """A generator that an interrupt has left half way keeps nobody out for good, whenever it is closed."""
+    gate = Gate()
+
+    def half_way() -> Iterator[None]:
+        with getattr(gate, side):
+            yield
+
+    left = half_way()
+    next(left)
+    with gate.alone:  # this thread itself never waits for what it has left behind
+        pass
+    gate.forget()
+    inside = threading.Event()
+
+    def hold() -> None:
+        with gate.alone:
+            inside.set()
+
+    assert ended(started(hold))
+    assert inside.is_set()
+    del left  # which closes it now, and means nothing any more
+    with gate.shared:
+        pass
+    assert ended(started(hold))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import mmap
 import sys
 from pathlib import Path
 
@@ -280,17 +281,21 @@ def test_private_memory_is_what_this_process_alone_has(tmp_path: Path) -> None:
         assert before is None
         return
     assert before is not None
-    np.save(tmp_path / "mapped.npy", np.ones(4_000_000))
-    mapped = np.load(tmp_path / "mapped.npy", mmap_mode="r")
-    assert mapped.sum() == 4_000_000
+    with (tmp_path / "mapped").open("wb") as file:
+        for _ in range(32):
+            file.write(b"\1" * 1_000_000)
+    mapped = np.memmap(tmp_path / "mapped", dtype=np.uint8, mode="r")
+    assert mapped.sum() == 32_000_000
     beside = private_bytes(tmp_path)
-    own = np.ones(4_000_000)
+    # Not from the heap, which may hold room that other tests have left.
+    own = mmap.mmap(-1, 32_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    own.write(b"\1" * 32_000_000)
     after = private_bytes(tmp_path)
     assert beside is not None
     assert after is not None
     assert beside - before < 8_000_000
     assert after - beside > 24_000_000
-    assert own.sum() == mapped.sum()
+    own.close()
 
 
 def test_a_chart_without_matplotlib_is_refused_before_measuring(monkeypatch: pytest.MonkeyPatch) -> None:

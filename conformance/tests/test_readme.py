@@ -48,4 +48,4 @@ def test_every_command_of_the_table_is_there() -> None:
     commands = re.findall(r"^\| `ctxkit conformance (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE)
     known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     assert set(commands) <= known
-    assert len(commands) == 4
+    assert len(commands) == 5

@@ -9,39 +9,55 @@ from types import TracebackType
 class Gate:
     """Many threads may be inside `shared` together, or one inside `alone`; that one may enter either side again.
 
-    Turns are fair: who wants to be alone waits for those inside, not for those who come later; and when it leaves,
-    all who wait to share go first. Inside `shared` a thread must not enter again: somebody may be waiting for it.
+    Each look at `shared` or `alone` gives a context manager that is good for once. Turns are fair: who wants to be
+    alone waits for those inside, not for those who come later; and when it leaves, all who wait to share go first. An
+    interrupt may leave a thread inside, in a generator that nobody has closed yet: `forget` takes it out.
     """
 
-    __slots__ = ("_turns", "alone", "shared")
+    __slots__ = ("_turns",)
 
     def __init__(self) -> None:
         self._turns = _Turns()
-        self.shared = _Shared(self._turns)
-        self.alone = _Alone(self._turns)
+
+    @property
+    def shared(self) -> Pass:
+        """Enter together with others that share."""
+        return _Share(self._turns)
+
+    @property
+    def alone(self) -> Pass:
+        """Enter alone; what this thread shares is given up."""
+        return _Hold(self._turns)
 
     @property
     def wanted(self) -> bool:
         """Whether somebody waits to be alone."""
         return self._turns.suitors > 0
 
+    def forget(self) -> None:
+        """Take this thread out of both sides, whatever it was in."""
+        self._turns.forget(threading.get_ident())
+
 
 class _Turns:
     """Who is inside and who waits; `changed` guards all of it."""
 
-    __slots__ = ("admitted", "changed", "depth", "holder", "inside", "suitors", "waiting")
+    __slots__ = ("admitted", "changed", "holds", "shares", "suitors", "waiting")
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.Lock())
-        self.inside = self.waiting = self.admitted = 0  # those who share; `admitted` may enter before any suitor
+        self.shares: set[Pass] = set()
+        self.holds: set[Pass] = set()  # all of one thread
+        self.waiting = self.admitted = 0  # those who wait to share, and how many of them go before any suitor
         self.suitors = 0  # those who wait to be alone
-        self.holder: int | None = None
-        self.depth = 0
+
+    def holder(self) -> int | None:
+        return next((each.thread for each in self.holds), None)
 
     def wait_to_share(self) -> None:
         self.waiting += 1
         try:
-            while self.holder is not None or (self.suitors and not self.admitted):
+            while self.holds or (self.suitors and not self.admitted):
                 self.changed.wait()
         finally:
             self.waiting -= 1
@@ -52,75 +68,78 @@ class _Turns:
     def wait_to_be_alone(self) -> None:
         self.suitors += 1
         try:
-            while self.holder is not None or self.inside or self.admitted:
+            while self.holds or self.shares or self.admitted:
                 self.changed.wait()
         finally:
             self.suitors -= 1
             self.changed.notify_all()
 
-    def leave(self) -> None:
+    def leave(self, one: Pass) -> None:
         with self.changed:
-            if self.holder is None:
-                self.inside -= 1
-                if not self.inside and self.suitors:
+            if one in self.shares:
+                self.shares.discard(one)
+                if not self.shares and self.suitors:
                     self.changed.notify_all()
-                return
-            self.depth -= 1
-            if not self.depth:
-                self.holder = None
-                self.admitted = self.waiting
-                if self.waiting or self.suitors:
-                    self.changed.notify_all()
+            elif one in self.holds:
+                self.holds.discard(one)
+                self.let_in()
+
+    def forget(self, thread: int) -> None:
+        with self.changed:
+            self.shares = {each for each in self.shares if each.thread != thread}
+            self.holds = {each for each in self.holds if each.thread != thread}
+            self.let_in()
+
+    def let_in(self) -> None:
+        if not self.holds:
+            self.admitted = self.waiting
+            if self.waiting or self.suitors:
+                self.changed.notify_all()
 
 
-class _Side:
-    """One side of a gate as a context manager; an interrupt while it is being entered leaves the gate as it was."""
+class Pass:
+    """One entry through a gate; an interrupt while it is being used to enter leaves the gate as it was."""
 
-    __slots__ = ("_turns",)
+    __slots__ = ("_turns", "thread")
 
     def __init__(self, turns: _Turns) -> None:
         self._turns = turns
+        self.thread = 0
+
+    def __enter__(self) -> None:
+        self.thread = threading.get_ident()
+        try:
+            with self._turns.changed:
+                self._enter(self._turns)
+        except BaseException:
+            self._turns.leave(self)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._turns.leave()
+        self._turns.leave(self)
+
+    def _enter(self, turns: _Turns) -> None:
+        raise NotImplementedError
 
 
-class _Shared(_Side):
+class _Share(Pass):
     __slots__ = ()
 
-    def __enter__(self) -> None:
-        turns, entered = self._turns, False
-        try:
-            with turns.changed:
-                if turns.holder is not None and turns.holder == threading.get_ident():
-                    turns.depth += 1
-                else:
-                    if turns.holder is not None or turns.suitors:
-                        turns.wait_to_share()
-                    turns.inside += 1
-                entered = True
-        except BaseException:
-            if entered:
-                turns.leave()
-            raise
+    def _enter(self, turns: _Turns) -> None:
+        if (turns.holds and turns.holder() != self.thread) or (turns.suitors and not turns.holds):
+            turns.wait_to_share()
+        turns.shares.add(self)
 
 
-class _Alone(_Side):
+class _Hold(Pass):
     __slots__ = ()
 
-    def __enter__(self) -> None:
-        turns, me, entered = self._turns, threading.get_ident(), False
-        try:
-            with turns.changed:
-                if turns.holder == me:
-                    turns.depth += 1
-                else:
-                    turns.wait_to_be_alone()
-                    turns.holder, turns.depth = me, 1
-                entered = True
-        except BaseException:
-            if entered:
-                turns.leave()
-            raise
+    def _enter(self, turns: _Turns) -> None:
+        # Only an interrupt can have left shares of this thread behind.
+        if turns.shares and turns.holder() != self.thread:
+            turns.shares = {each for each in turns.shares if each.thread != self.thread}
+        if turns.holder() != self.thread:
+            turns.wait_to_be_alone()
+        turns.holds.add(self)

@@ -143,6 +143,8 @@ class Handle:
 
     def close(self) -> None:
         """Release everything; closing twice is fine."""
+        # An interrupt may have left this thread inside, where what is being made would wait for it.
+        self.session.gate.forget()
         self.builder.close()
         with self.session.gate.alone:
             if self._wrote and self.session.database is not None and not self.session.closed:

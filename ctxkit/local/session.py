@@ -14,7 +14,7 @@ from typing import Literal
 
 from ctxkit.errors import CollectionNotFoundError, StoreClosedError
 from ctxkit.local.faults import CAUGHT, Place, guarded, typed
-from ctxkit.local.gate import Gate
+from ctxkit.local.gate import Gate, Pass
 from ctxkit.local.schema import DROPPED_SEQ, State, read_state, read_version
 
 _CHECKPOINT_PAGES = 8192
@@ -146,6 +146,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
+        self.gate.forget()
         with self.gate.alone:
             self._closed = True
             self.suspend()
@@ -242,7 +243,8 @@ class _Forks:
     def __init__(self) -> None:
         self.gate = Gate()
         self.turn = threading.Lock()
-        self.held: list[Session] = []
+        self.held: dict[Session, Pass] = {}
+        self.alone = self.gate.alone
 
 
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -265,29 +267,31 @@ def _before_fork() -> None:
     while True:
         for session in _sessions():
             if session not in _FORKS.held:
-                session.gate.alone.__enter__()
-                _FORKS.held.append(session)
+                held = session.gate.alone
+                held.__enter__()
+                _FORKS.held[session] = held
         # Only after the sessions, because who uses one may want a connection beside it. Meanwhile others may have come.
-        _FORKS.gate.alone.__enter__()
+        _FORKS.alone = _FORKS.gate.alone
+        _FORKS.alone.__enter__()
         if all(session in _FORKS.held for session in _sessions()):
             break
-        _FORKS.gate.alone.__exit__(None, None, None)
+        _FORKS.alone.__exit__(None, None, None)
     for session in _FORKS.held:
         if session.database is not None:
             session.suspend()
 
 
 def _after_fork_in_parent() -> None:
-    _FORKS.gate.alone.__exit__(None, None, None)
+    _FORKS.alone.__exit__(None, None, None)
     while _FORKS.held:
-        _FORKS.held.pop().gate.alone.__exit__(None, None, None)
+        _FORKS.held.popitem()[1].__exit__(None, None, None)
     _FORKS.turn.release()
 
 
 def _after_fork_in_child() -> None:
     _FORKS.gate, _FORKS.turn = Gate(), threading.Lock()
     while _FORKS.held:
-        _FORKS.held.pop().gate = Gate()
+        _FORKS.held.popitem()[0].gate = Gate()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
