@@ -40,12 +40,14 @@ class Gate:
 
 
 class _Turns:
-    """Who is inside and who waits; `changed` guards all of it."""
+    """Who is inside and who waits; `lock` guards all of it."""
 
-    __slots__ = ("admitted", "changed", "holds", "shares", "suitors", "waiting")
+    __slots__ = ("admitted", "changed", "holds", "lock", "shares", "suitors", "waiting")
 
     def __init__(self) -> None:
-        self.changed = threading.Condition(threading.Lock())
+        # Entered by itself, because no interrupt can come between a plain lock and the block that releases it.
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.shares: set[Pass] = set()
         self.holds: set[Pass] = set()  # all of one thread
         self.waiting = self.admitted = 0  # those who wait to share, and how many of them go before any suitor
@@ -75,7 +77,7 @@ class _Turns:
             self.changed.notify_all()
 
     def leave(self, one: Pass) -> None:
-        with self.changed:
+        with self.lock:
             if one in self.shares:
                 self.shares.discard(one)
                 if not self.shares and self.suitors:
@@ -85,7 +87,7 @@ class _Turns:
                 self.let_in()
 
     def forget(self, thread: int) -> None:
-        with self.changed:
+        with self.lock:
             self.shares = {each for each in self.shares if each.thread != thread}
             self.holds = {each for each in self.holds if each.thread != thread}
             self.let_in()
@@ -109,7 +111,7 @@ class Pass:
     def __enter__(self) -> None:
         self.thread = threading.get_ident()
         try:
-            with self._turns.changed:
+            with self._turns.lock:
                 self._enter(self._turns)
         except BaseException:
             self._turns.leave(self)
