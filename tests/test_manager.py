@@ -167,14 +167,15 @@ def test_five_megabytes_in_one_turn(tmp_path: Path) -> None:
     lines[70_000] = "line 70000: the turbine hall caught a kingfisher"
     log = "\n".join(lines)
     assert len(log) > 4_500_000
-    with manager(tmp_path / "store") as cm:
+    patient = config(embed_timeout=300.0)  # embedding all of it takes seconds, on a busy machine more
+    with manager(tmp_path / "store", settings=patient) as cm:
         cm.observe(log, "That is a long log.")
         assert cm.short_term_memory.turns[0].user_input == log
         cm.observe("next", "ok")
         result = cm.build("Which line mentions the kingfisher in the turbine hall?")
         assert result.tokens <= 12000
         assert "caught a kingfisher" in result.text
-    with manager(tmp_path / "store") as cm:
+    with manager(tmp_path / "store", settings=patient) as cm:
         assert any("caught a kingfisher" in text for text, _ in cm.query_memory("kingfisher turbine hall", k=5))
         assert len(cm.long_term_memory.entries) + len(cm.short_term_memory.turns) == 3  # two turns and a summary
 
