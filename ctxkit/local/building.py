@@ -116,7 +116,7 @@ class Builder:
             self.problem = ""
         except _StoppedError:
             pass
-        except (CtxkitError, sqlite3.Error, OSError, ValueError, RuntimeError, MemoryError) as error:
+        except (CtxkitError, OSError, ValueError, RuntimeError, MemoryError) as error:
             view = self._view()
             self._refused = -1 if view is None else len(view.index)
             self.problem = f"no segment could be made: {error}"

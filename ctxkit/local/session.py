@@ -50,11 +50,9 @@ def connect(
 
 
 @contextmanager
-def connected(
-    database: Path, place: Place, durability: Literal["full", "normal"], *, make: bool = False
-) -> Iterator[sqlite3.Connection]:
+def connected(database: Path, place: Place, durability: Literal["full", "normal"]) -> Iterator[sqlite3.Connection]:
     """Give a connection that belongs to no session; a fork waits until it is closed."""
-    with _FORKS.gate.shared, guarded(place), closing(connect(database, place, durability, make=make)) as connection:
+    with _FORKS.gate.shared, guarded(place), closing(connect(database, place, durability, make=False)) as connection:
         yield connection
 
 
