@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
 import numpy.typing as npt
 from typing_extensions import Self
@@ -19,6 +15,7 @@ from typing_extensions import Self
 from ctxkit.errors import StoreClosedError
 from ctxkit.filters import Where
 from ctxkit.interfaces.async_vector_store import AsyncVectorStore
+from ctxkit.interfaces.call_threads import CallThreads, open_in_thread, run_alone
 from ctxkit.interfaces.capabilities import Capabilities
 from ctxkit.interfaces.config import BackendConfig
 from ctxkit.interfaces.vector_store import CollectionSpec, StoreHealth, StoreStats, VectorStore
@@ -26,57 +23,41 @@ from ctxkit.records import Hits, Record, RecordBatch
 
 PAGE: Final = 256  # records that a scan fetches at once
 
-ResultT = TypeVar("ResultT")
-
 
 class ExecutorVectorStore(AsyncVectorStore):
     """Runs each call of a synchronous store in one of a few threads; `asynchronous(store_class)` makes such a class.
 
-    At most `threads` calls are in a thread at once; the others wait in the loop, where a cancelled one simply leaves.
-    A call that is cancelled in its thread goes on there and its result is dropped; it keeps the thread until then.
-    Writes go one after another in the order of the calls, so that a cancelled one never overtakes a later one.
-    Context variables are those of the caller.
+    Writes go one after another in the order of the calls. `CallThreads` says what becomes of a call that is cancelled.
     """
 
     store_class: ClassVar[type[VectorStore]]
     threads: ClassVar[int] = 4
 
-    def __init__(self, store: VectorStore, pool: ThreadPoolExecutor | None = None) -> None:
+    def __init__(self, store: VectorStore) -> None:
         """Take over an open store, which from now on is used and closed through this handle alone."""
         self._store = store
-        self._pool = _pool(store.backend, self.threads) if pool is None else pool
-        self._free = asyncio.Semaphore(self.threads)
-        self._writing = asyncio.Semaphore(1)
-        self._running: set[Future[Any]] = set()
-        self._closed: Future[None] | None = None
+        self._calls = CallThreads(store.backend, self.threads, refusal=self._closed)
 
     @classmethod
     async def open(cls, spec: CollectionSpec, config: BackendConfig) -> Self:
         """Open the collection in a thread; cancelled, it is closed again as soon as it is open."""
-        pool = _pool(cls.backend, cls.threads)
-        opening = _submitted(pool, partial(cls.store_class.open, spec, config))
-        try:
-            store = await asyncio.wrap_future(opening)
-        except BaseException:
-            pool.submit(_close_unwanted, opening)
-            pool.shutdown(wait=False)
-            raise
-        return cls(store, pool)
+        work = partial(cls.store_class.open, spec, config)
+        return cls(await open_in_thread(cls.backend, work, cls.store_class.close))
 
     @classmethod
     async def list_collections(cls, config: BackendConfig) -> list[str]:
         """Return the names of all collections, sorted."""
-        return await _alone(cls.backend, partial(cls.store_class.list_collections, config))
+        return await run_alone(cls.backend, partial(cls.store_class.list_collections, config))
 
     @classmethod
     async def describe_collection(cls, config: BackendConfig, name: str) -> CollectionSpec:
         """Return what the collection was made with."""
-        return await _alone(cls.backend, partial(cls.store_class.describe_collection, config, name))
+        return await run_alone(cls.backend, partial(cls.store_class.describe_collection, config, name))
 
     @classmethod
     async def drop_collection(cls, config: BackendConfig, name: str) -> None:
         """Delete the collection and everything in it."""
-        await _alone(cls.backend, partial(cls.store_class.drop_collection, config, name))
+        await run_alone(cls.backend, partial(cls.store_class.drop_collection, config, name))
 
     @property
     def spec(self) -> CollectionSpec:
@@ -90,19 +71,19 @@ class ExecutorVectorStore(AsyncVectorStore):
 
     async def upsert(self, records: Sequence[Record] | RecordBatch) -> None:
         """Write a batch, all of it or nothing."""
-        await self._write(partial(self._store.upsert, records))
+        await self._calls.run(partial(self._store.upsert, records), in_order=True)
 
     async def get(self, ids: Sequence[str], *, include_vectors: bool = False) -> list[Record | None]:
         """Return the records in the order of `ids`."""
-        return await self._run(partial(self._store.get, ids, include_vectors=include_vectors))
+        return await self._calls.run(partial(self._store.get, ids, include_vectors=include_vectors))
 
     async def delete(self, ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
         """Delete by id, by filter, or the intersection; return how many existed."""
-        return await self._write(partial(self._store.delete, ids, where=where))
+        return await self._calls.run(partial(self._store.delete, ids, where=where), in_order=True)
 
     async def count(self, where: Where | None = None) -> int:
         """Return the number of records that pass the filter."""
-        return await self._run(partial(self._store.count, where))
+        return await self._calls.run(partial(self._store.count, where))
 
     async def query(
         self,
@@ -115,13 +96,13 @@ class ExecutorVectorStore(AsyncVectorStore):
     ) -> list[Hits]:
         """Return, for each query vector, the k nearest records that pass the filter."""
         method = self._store.query
-        return await self._run(
+        return await self._calls.run(
             partial(method, vectors, k, where=where, min_score=min_score, include_vectors=include_vectors)
         )
 
     async def text_query(self, text: str, k: int, *, where: Where | None = None) -> Hits:
         """Return up to k records whose text shares words with `text`, best first."""
-        return await self._run(partial(self._store.text_query, text, k, where=where))
+        return await self._calls.run(partial(self._store.text_query, text, k, where=where))
 
     def scan(
         self,
@@ -138,71 +119,36 @@ class ExecutorVectorStore(AsyncVectorStore):
             partial(
                 method, where, order_by=order_by, descending=descending, limit=limit, include_vectors=include_vectors
             ),
-            self._run,
+            self._calls.run,
         )
 
     async def flush(self) -> None:
         """Return once everything that was written is as durable as the store can make it."""
-        await self._write(self._store.flush)
+        await self._calls.run(self._store.flush, in_order=True)
 
     async def optimize(self) -> None:
         """Do the store's housekeeping."""
-        await self._write(self._store.optimize)
+        await self._calls.run(self._store.optimize, in_order=True)
 
     async def stats(self) -> StoreStats:
         """Return figures about the collection."""
-        return await self._run(self._store.stats)
+        return await self._calls.run(self._store.stats)
 
     async def health(self) -> StoreHealth:
         """Check what is stored and say what is wrong with it."""
-        return await self._run(self._store.health)
+        return await self._calls.run(self._store.health)
 
     async def close(self) -> None:
         """Refuse further calls, wait for those in their threads, then close the store and end the threads.
 
         Cancelled, the store is closed all the same.
         """
-        if self._closed is None:
-            self._closed = Future()
-            # Running is what it is from now on: whoever stops waiting for it must not stop it.
-            self._closed.set_running_or_notify_cancel()
-            self._pool.submit(_close, self._store, tuple(self._running), self._closed)
-            self._pool.shutdown(wait=False)
-        await asyncio.wrap_future(self._closed)
-        # Nothing is left to do in the threads: they end at once, and none is left behind.
-        self._pool.shutdown()
+        await self._calls.close(self._store.close)
 
-    async def _write(self, work: Callable[[], ResultT]) -> ResultT:
-        await self._writing.acquire()
-        return await self._run(work, (self._writing,))
-
-    async def _run(self, work: Callable[[], ResultT], held: tuple[asyncio.Semaphore, ...] = ()) -> ResultT:
-        """Run the work in a thread and release `held` when it has ended there, which may be after a cancellation."""
-        try:
-            self._check_open()
-            await self._free.acquire()
-            held = (*held, self._free)
-            self._check_open()
-            running = _submitted(self._pool, work)
-        except BaseException:
-            _release(held)
-            raise
-        self._running.add(running)
-        running.add_done_callback(partial(_tell, asyncio.get_running_loop(), partial(self._ended, running, held)))
-        return await asyncio.wrap_future(running)
-
-    def _ended(self, running: Future[Any], held: Sequence[asyncio.Semaphore]) -> None:
-        self._running.discard(running)
-        _release(held)
-
-    def _check_open(self) -> None:
-        if self._closed is not None:
-            raise StoreClosedError(
-                "the store was closed.",
-                fix="open it again.",
-                backend=self._store.backend,
-                collection=self._store.spec.name,
-            )
+    def _closed(self) -> StoreClosedError:
+        return StoreClosedError(
+            "the store was closed.", fix="open it again.", backend=self._store.backend, collection=self._store.spec.name
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._store!r})"
@@ -258,50 +204,3 @@ class _Scan(AsyncIterator[Record]):
                 raise
             self._fetched.extend(page)
             self._ended = len(page) < PAGE
-
-
-def _pool(backend: str, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix=f"ctxkit-{backend}")
-
-
-def _submitted(pool: ThreadPoolExecutor, work: Callable[[], ResultT]) -> Future[ResultT]:
-    return pool.submit(contextvars.copy_context().run, work)
-
-
-async def _alone(backend: str, work: Callable[[], ResultT]) -> ResultT:
-    """Do work that belongs to no handle in a thread that ends with it."""
-    pool = _pool(backend, 1)
-    try:
-        result = await asyncio.wrap_future(_submitted(pool, work))
-    except BaseException:
-        pool.shutdown(wait=False)
-        raise
-    pool.shutdown()
-    return result
-
-
-def _release(held: Sequence[asyncio.Semaphore]) -> None:
-    for semaphore in held:
-        semaphore.release()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None], _running: Future[Any]) -> None:
-    """Have the loop make a call, from whichever thread, unless it has ended: then nobody waits any more."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(callback)
-
-
-def _close(store: VectorStore, running: Sequence[Future[Any]], closed: Future[None]) -> None:
-    wait(running)
-    try:
-        store.close()
-    except BaseException as exc:  # noqa: BLE001 - whoever awaits `close` gets it
-        closed.set_exception(exc)
-    else:
-        closed.set_result(None)
-
-
-def _close_unwanted(opening: Future[VectorStore]) -> None:
-    wait([opening])
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
