@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import queue
 import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from components import Faults, FaultyEmbedder, WordsConfig, config, registry
+from components import Faults, FaultyEmbedder, WordEmbedder, WordsConfig, config, registry
 
 from ctxkit import ContextManager
 from ctxkit.errors import EmbedderError, EmbedderTimeoutError, StoreClosedError, StoreLockedError
@@ -230,18 +232,33 @@ def test_an_embedder_that_cannot_be_closed_does_not_keep_the_store_open(
 
 def test_a_model_is_not_closed_under_a_running_call(faults: Faults) -> None:
     """Native code crashes when its model is freed while it computes."""
-    closed: list[bool] = []
+    closed: queue.SimpleQueue[bool] = queue.SimpleQueue()
     patient = PatientEmbedder(FaultyEmbedder(WordsConfig()), timeout=0.1)
-    patient._embedder.close = lambda: closed.append(faults.release.is_set())  # type: ignore[method-assign]
+    patient._embedder.close = lambda: closed.put(faults.release.is_set())  # type: ignore[method-assign]
     faults.mode = "hang"
     with pytest.raises(EmbedderTimeoutError):
         patient.query("word")
     patient.close()
-    assert closed == []
+    assert closed.empty()
     faults.release.set()
-    assert patient._thread is not None
-    patient._thread.join(10)
-    assert closed == [True]
+    assert closed.get(timeout=10) is True
+
+
+def test_callers_do_not_wait_for_one_another() -> None:
+    """An embedder that gathers what comes at once sees all of it, and one over a network is waited for once."""
+    parties = 5
+    meeting = threading.Barrier(parties, timeout=30)
+
+    class Gathering(WordEmbedder):
+        def embed_documents(self, texts: Sequence[str]) -> FloatVectors:
+            meeting.wait()
+            return super().embed_documents(texts)
+
+    patient = PatientEmbedder(Gathering(WordsConfig()), timeout=60)
+    with ThreadPoolExecutor(parties) as pool:
+        rows = list(pool.map(patient.query, [f"text {number}" for number in range(parties)]))
+    assert len(rows) == parties
+    patient.close()
 
 
 def test_an_abandoned_manager_leaves_no_thread_behind(tmp_path: Path) -> None:

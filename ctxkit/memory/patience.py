@@ -3,68 +3,31 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
 from ctxkit.errors import EmbedderError, EmbedderTimeoutError
 from ctxkit.interfaces import Embedder
+from ctxkit.memory.desk import Desk
 from ctxkit.memory.forks import renew_after_fork
 from ctxkit.records import FloatVector, FloatVectors
 
 _log = logging.getLogger(__name__)
 _CLOSING = 2.0
 _LARGEST = float(np.finfo(np.float32).max)
-ResultT = TypeVar("ResultT")
-
-
-@dataclass(slots=True)
-class _Desk:
-    """What a worker thread and its callers share: the jobs, and since when one has been running."""
-
-    jobs: queue.SimpleQueue[tuple[Callable[[], object], Future[object]] | None] = field(
-        default_factory=queue.SimpleQueue
-    )
-    running_since: float | None = None
-    given_up: bool = False
-
-    def stuck(self, patience: float) -> bool:
-        """Whether a caller gave up on the running job, or would by now."""
-        since = self.running_since
-        return self.given_up or (since is not None and time.monotonic() - since > patience)
-
-
-def _work(desk: _Desk) -> None:
-    # A function of the desk alone: a thread that held the embedder's owner would keep it from being collected.
-    while (job := desk.jobs.get()) is not None:
-        call, future = job
-        del job
-        if not future.set_running_or_notify_cancel():
-            continue
-        desk.running_since = time.monotonic()
-        try:
-            future.set_result(call())
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, the caller must learn of it
-            future.set_exception(exc)
-        finally:
-            desk.running_since, desk.given_up = None, False
-            del call, future
+_THREADS = 16
 
 
 class PatientEmbedder:
-    """Calls an embedder in a thread of its own and waits for at most `timeout` seconds.
+    """Calls an embedder in threads of its own and waits for at most `timeout` seconds.
 
-    While a call that overran is still going on, further calls fail at once instead of waiting behind it. Every
-    failure is an EmbedderError (EmbedderTimeoutError when late); `last_error` keeps the newest one and is None
-    again after a success. The thread is a daemon: an embedder that never returns cannot keep a process alive.
+    Callers do not wait for one another, so an embedder that gathers what comes at once can do so. While a call that
+    overran is still going on, further calls fail at once instead of joining it. Every failure is an EmbedderError
+    (EmbedderTimeoutError when late); `last_error` keeps the newest one and is None again after a success. The
+    threads are daemons: an embedder that never returns cannot keep a process alive.
     """
 
     def __init__(self, embedder: Embedder, *, timeout: float) -> None:
@@ -76,11 +39,9 @@ class PatientEmbedder:
         renew_after_fork(self)
 
     def renew(self) -> None:
-        """Start with a new thread at the next call: in a forked child there is none."""
-        self._starting = threading.Lock()
-        self._desk = _Desk()
-        self._thread: threading.Thread | None = None
-        weakref.finalize(self, self._desk.jobs.put, None)
+        """Start with new threads at the next call: in a forked child there are none."""
+        self._desk = Desk("ctxkit-embedder", _THREADS)
+        weakref.finalize(self, self._desk.end)
 
     @property
     def dimension(self) -> int:
@@ -115,24 +76,23 @@ class PatientEmbedder:
             return
         self._closed = True
         try:
-            self._submit(self._embedder.close).result(timeout=0 if self._desk.given_up else _CLOSING)
-        except (FutureTimeoutError, CancelledError):
+            self._desk.after_all(self._embedder.close).result(timeout=0 if self._desk.left_behind else _CLOSING)
+        except FutureTimeoutError:
             _log.warning("the embedder is still at work; it is left to end by itself")
         except Exception as exc:  # noqa: BLE001 - a model that cannot be released must not keep the store open
             _log.warning("closing the embedder failed (%s)", type(exc).__name__)
-        self._desk.jobs.put(None)
+        self._desk.end()
 
     def _patiently(self, call: Callable[[], FloatVectors], rows: int, timeout: float | None) -> FloatVectors:
         self._refuse_closed()
         patience = timeout or self._timeout
         if self._desk.stuck(patience):
             raise self._failed(EmbedderTimeoutError("an earlier call to the embedder has not come back yet."))
-        future = self._submit(lambda: self._checked(call(), rows))
+        future = self._desk.submit(lambda: self._checked(call(), rows))
         try:
             return self._succeeded(future.result(timeout=patience))
         except FutureTimeoutError:
-            if not future.cancel() and not future.done():
-                self._desk.given_up = True
+            self._desk.abandon(future)
             late = EmbedderTimeoutError(
                 f"the embedder did not answer within {patience:g} s.",
                 fix="raise memory.embed_timeout, or choose a faster embedder.",
@@ -140,15 +100,6 @@ class PatientEmbedder:
             raise self._failed(late) from None
         except Exception as exc:
             raise self._failed(exc) from exc
-
-    def _submit(self, call: Callable[[], ResultT]) -> Future[ResultT]:
-        future: Future[ResultT] = Future()
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=_work, args=(self._desk,), name="ctxkit-embedder", daemon=True)
-                self._thread.start()
-        self._desk.jobs.put((call, future))  # type: ignore[arg-type]  # a future of any result
-        return future
 
     def _refuse_closed(self) -> None:
         if self._closed:
