@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ctxkit.async_manager import AsyncContextManager
     from ctxkit.config import (
         Config,
         EmbedderConfig,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncContextManager",
     "Config",
     "ContextManager",
     "ContextResult",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "async_manager": ("AsyncContextManager",),
     "config": (
         "Config",
         "EmbedderConfig",
