@@ -128,7 +128,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--deleters", type=int, default=1)
     parser.add_argument("--readers", type=int, default=2)
     parser.add_argument("--crowd", type=int, default=3, help="threads of one more process that share a handle")
-    parser.add_argument("--forkers", type=int, default=0, help="threads of that process that fork children to write")
+    parser.add_argument("--forkers", type=int, default=2, help="threads of that process that fork children to write")
     parser.add_argument("--records", type=int, default=350, help="how many ids each writer and deleter owns")
     parser.add_argument("--rests", type=int, default=4, help="how often the writers rest and all answers are compared")
     parser.add_argument("--kill-every", type=float, default=1.0, metavar="SECONDS", help="between kills, on average")

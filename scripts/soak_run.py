@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +38,7 @@ _TICK: Final = 0.02
 _STUCK_AFTER: Final = 120.0
 _LEAST_RECALL: Final = 0.95
 _STOPPED_SHARE: Final = 0.15  # of the reaper's visits: a worker sleeps with everything it holds
+_PR_SET_CHILD_SUBREAPER: Final = 36  # from <linux/prctl.h>
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Plan:
     deleters: int = 1
     readers: int = 2
     crowd: int = 3
-    forkers: int = 0
+    forkers: int = 2
     records: int = 350
     shared: int = 60
     kill_every: float = 1.0
@@ -115,6 +118,8 @@ class Run:
         self._rng = np.random.default_rng([plan.seed, 2**16])
         self._watch = watch
         self._segments: set[str] = set()
+        # What a killed worker has forked comes to this process, which waits for it as well.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self.outcome = Outcome(plan.seed, str(folder))
 
     def run(self) -> Outcome:
@@ -230,11 +235,15 @@ class Run:
         worker.pid = os.fork()
         if not worker.pid:
             _child(worker, self._scene)
+        os.setpgid(worker.pid, worker.pid)
 
     def _kill(self, worker: _Worker) -> None:
+        """Kill a worker with all that it has forked: an orphan would go on writing in the name of the next life."""
         if worker.pid:
-            os.kill(worker.pid, signal.SIGKILL)
-            os.waitpid(worker.pid, 0)
+            os.killpg(worker.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # none is left
+                while True:
+                    os.waitpid(-worker.pid, 0)
             worker.pid, worker.wakes_at = 0, 0.0
 
     def _note(self) -> None:
@@ -265,6 +274,8 @@ def _child(worker: _Worker, scene: Scene) -> None:
     """Be a worker, and never come back."""
     status = 1
     try:
+        # By child and parent, because either may come first; what it forks is of its group.
+        os.setpgid(0, 0)
         # Ctrl-C is for the parent, which then kills.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         path = scene.folder / f"{scene.board.workers[worker.numbers[0]]}.err"

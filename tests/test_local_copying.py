@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_support import Cli, assert_error, make_cli
+from local_collections import child
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import ConfigError, FormatVersionError, StoreUnavailableError
@@ -71,6 +73,31 @@ def test_a_backup_of_a_store_in_use_is_one_moment(tmp_path: Path) -> None:
         stop.set()
         writer.join()
     assert written
+
+
+KILLED = """
+import os, signal
+from ctxkit.local import copying
+copying.backup(config.path, Path(sys.argv[2]), lambda done, *_: done and os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_what_a_killed_backup_left_goes_with_the_next(tmp_path: Path) -> None:
+    """The next to the same target deletes it; a backup that is still at work loses nothing."""
+    for name in ("c", "other"):
+        filled(tmp_path / "s", name, 3)
+    for target in ("copy", "elsewhere", "copy"):
+        assert child(KILLED, tmp_path / "s", tmp_path / target).returncode == -signal.SIGKILL
+    assert sorted(path.name.split(".")[1] for path in tmp_path.glob(".*")) == ["copy", "elsewhere"]
+
+    def second(done: int, *_: object) -> None:
+        if done == 1:
+            copying.backup(tmp_path / "s", tmp_path / "copy")
+
+    with pytest.raises(StoreUnavailableError, match="not empty"):
+        copying.backup(tmp_path / "s", tmp_path / "copy", second)
+    assert ExactStore.list_collections(ExactConfig(path=tmp_path / "copy")) == ["c", "other"]
+    assert [path.name.split(".")[1] for path in tmp_path.glob(".*")] == ["elsewhere"]
 
 
 def test_a_target_in_use_is_refused(tmp_path: Path) -> None:

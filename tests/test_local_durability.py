@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from local_collections import SPEC, check_all, directory, filled, sql
+from local_collections import SPEC, check_all, child, directory, filled, sql
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import (
@@ -20,7 +23,7 @@ from ctxkit.errors import (
     MetricMismatchError,
 )
 from ctxkit.interfaces import CollectionSpec
-from ctxkit.local import schema
+from ctxkit.local import copying, schema, segment
 from ctxkit.records import Record, RecordBatch
 
 
@@ -59,6 +62,90 @@ def test_durability_sets_the_pragma(tmp_path: Path, durability: str) -> None:
         assert store.stats().details["durability"] == durability
         with store._handle.session.outside() as connection:
             assert connection.execute("PRAGMA synchronous").fetchone()[0] == {"full": 2, "normal": 1}[durability]
+
+
+# What a disk does that cannot keep what it has taken: from here on fsync and fdatasync fail with EIO, whoever calls
+# them. See seccomp(2); a program of four instructions from <linux/filter.h>: load the number, compare twice, return.
+FAILING_SYNC = """
+import ctypes, platform, struct
+
+def fail_to_sync():
+    fsync, fdatasync = {"x86_64": (74, 75), "aarch64": (82, 83)}[platform.machine()]
+    steps = [(0x20, 0, 0, 0), (0x15, 1, 0, fsync), (0x15, 0, 1, fdatasync), (6, 0, 0, 0x50005), (6, 0, 0, 0x7FFF0000)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    header = ctypes.create_string_buffer(struct.pack("HP", len(steps), ctypes.addressof(program)))
+    set_option = ctypes.CDLL(None).prctl
+    assert (set_option(38, 1, 0, 0, 0), set_option(22, 2, header)) == (0, 0)
+
+config = ExactConfig(path=config.path, durability=sys.argv[2])
+store = ExactStore.open(spec, config)
+store.upsert([Record("before")])
+fail_to_sync()
+try:
+    store.upsert([Record("after")])
+    print("acknowledged", store.count(), flush=True)
+except StoreUnavailableError as error:
+    print("refused", store.count(), error, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("durability", "said"), [("full", "refused 1"), ("normal", "acknowledged 2")])
+def test_a_write_is_acknowledged_once_it_is_on_the_disk(config: ExactConfig, durability: str, said: str) -> None:
+    """A disk that fails to sync fails the write, unless the user has opted out; what was acknowledged stays."""
+    run = child(FAILING_SYNC, config.path, durability)
+    assert said in run.stdout, run.stdout + run.stderr
+    with ExactStore.open(SPEC, config) as store:
+        assert store.get(["before"]) == [Record("before")]
+        assert store.health().ok
+
+
+class PowerCut:
+    """Follows which names a power cut would take away; one that is renamed has to be on the disk with all below it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.renamed: list[str] = []
+        self.at_risk: set[Path] = set()
+        self._synced: set[int] = set()
+        self._sync = os.fsync
+        monkeypatch.setattr(os, "fsync", self._fsync)
+        for name in ("rename", "replace", "mkdir"):
+            monkeypatch.setattr(Path, name, self._followed(getattr(Path, name)))
+
+    def _fsync(self, descriptor: int) -> None:
+        self._sync(descriptor)
+        found = os.fstat(descriptor).st_ino
+        self._synced.add(found)
+        self.at_risk = {path for path in self.at_risk if path.parent.stat().st_ino != found}
+
+    def _followed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def followed(path: Path, *given: Any, **more: Any) -> Any:
+            target = Path(given[0]) if given else path
+            if given and not target.name.startswith(".dropped-"):
+                inside = {each.stat().st_ino: each for each in (path, *path.rglob("*"))}
+                assert inside.keys() <= self._synced, f"not on the disk: {inside}"
+                self.renamed.append(target.name)
+            result = call(path, *given, **more)
+            self.at_risk = {each for each in self.at_risk if each != path and path not in each.parents} | {target}
+            return result
+
+        return followed
+
+
+def test_names_survive_a_power_cut(config: ExactConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every new name is on the disk when the call returns, and what it names before: of all but a first segments/."""
+    assert config.path is not None
+    cut, path = PowerCut(monkeypatch), config.path / "of" / "many"
+    indexed = ExactConfig(path=path, exact_below=0, index_build="inline")
+    with ExactStore.open(SPEC, indexed) as store:
+        assert cut.at_risk == set()
+        store.upsert([Record("a", "", np.ones(8))])
+        made = store.stats().details["segment"]
+    copying.backup(path, config.path / "a" / "copy")
+    assert [each.name for each in cut.at_risk] == [segment.FOLDER]
+    assert cut.renamed == ["manifest.json", made, "manifest.json", "copy"]
+    ExactStore.drop_collection(indexed, "c")
+    assert cut.at_risk == set()
 
 
 def test_collections_are_apart(config: ExactConfig) -> None:

@@ -184,7 +184,7 @@ def test_names_sort_by_age(tmp_path: Path) -> None:
         writer.add([1, 2], [3, 4], VECTORS[:2])
         writer.mapped()
         names.append(writer.finish(None, lambda: None).name)
-        assert segment.newest(tmp_path) == names[-1]
+        assert segment.names(tmp_path)[-1] == names[-1]
     assert names == sorted(names)
 
 

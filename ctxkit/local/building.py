@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -77,10 +77,14 @@ class Builder:
         self._put_off = False  # the last attempt gave way to a fork
         self.problem = ""
 
-    def first(self, wanted: Wanted, *, sure: bool) -> Segment | None:
-        """Return the segment to begin with, None where none is usable; `sure` as in `segment.read`."""
+    def names(self) -> list[str]:
+        """Return the names of the segments that there are."""
+        return [] if self._folder is None else segment.names(self._folder)
+
+    def first(self, wanted: Wanted, earlier: Collection[str]) -> Segment | None:
+        """Return the segment to begin with, None where none is usable; `earlier` as in `segment.read`."""
         folder = self._folder
-        return None if folder is None else segment.read(folder, wanted, self._make_index, sure=sure)
+        return None if folder is None else segment.read(folder, wanted, self._make_index, earlier)
 
     def worthwhile(self, layers: Layers) -> bool:
         """Whether a segment made now would differ from the one there is, and serve a purpose."""
@@ -117,6 +121,8 @@ class Builder:
         except _StoppedError:
             pass
         except (CtxkitError, OSError, ValueError, RuntimeError, MemoryError) as error:
+            if self._session.dropped:
+                return
             view = self._view()
             self._refused = -1 if view is None else len(view.index)
             self.problem = f"no segment could be made: {error}"
@@ -180,6 +186,8 @@ class Builder:
             with connected(session.database, session.place, "full") as connection:
                 connection.execute("BEGIN")
                 state = schema.read_state(connection, session.place)
+                if state.incarnation != session.incarnation:
+                    return None  # another collection has taken the place of one that was dropped
                 spec, _ = schema.read_meta(connection, session.place)
                 wanted = Wanted(session.incarnation, spec.dimension, spec.metric, state.seq)
                 made = None if anyway else self._made_elsewhere(folder, wanted)
@@ -213,10 +221,11 @@ class Builder:
         """Return a newer segment that another process has made, if it serves as well as one made now."""
         view = self._view()
         current = "" if view is None or view.index.segment is None else view.index.segment.name
-        newest = segment.newest(folder)
-        if newest is None or newest <= current:
+        # All of them were there before `wanted` was read: this process holds the lock.
+        there = segment.names(folder)
+        if not there or there[-1] <= current:
             return None
-        found = segment.read(folder, wanted, self._make_index, sure=True)
+        found = segment.read(folder, wanted, self._make_index, there)
         if found is None or found.name <= current or (self._has_index and found.index is None):
             return None
         return found

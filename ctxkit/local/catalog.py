@@ -37,13 +37,15 @@ def open_session(spec: CollectionSpec, config: LocalConfig, backend: str) -> Ses
     directory = layout.collection_directory(root, spec.name)
     place = Place(backend, spec.name, directory, config.busy_timeout)
     at_root = Place(backend, spec.name, root, config.busy_timeout)
+    with contextlib.suppress(OSError):  # it may be another user's, and the collection is no worse for it
+        layout.sweep(root)
     with unforked(), layout.root_lock(root, at_root, exclusive=False):
         opened = _open_directory(spec, config, directory, place)
     if opened is not None:
         return opened
     # A drop that was cut short between its mark and its end: end it, then start afresh.
-    with layout.root_lock(root, at_root, exclusive=True), guarded(place):
-        layout.discard(directory, root)
+    with layout.root_lock(root, at_root, exclusive=True):
+        _end_drop(directory, config, place)
     return open_session(spec, config, backend)
 
 
@@ -53,7 +55,7 @@ def _open_directory(spec: CollectionSpec, config: LocalConfig, directory: Path, 
     manifest = layout.read_manifest(directory, place)
     known = (directory / layout.MANIFEST).exists()
     with guarded(place):
-        directory.mkdir(exist_ok=True)
+        layout.make(directory)
     if known and (not database.is_file() or not database.stat().st_size):
         raise place.corrupt(f"{database} is {'empty' if database.is_file() else 'missing'}, but its manifest is there.")
     connection = connect(database, place, config.durability, make=not known)
@@ -91,6 +93,19 @@ def _described(
         _refuse(place, "the state row is damaged.")
     connection.execute("COMMIT")
     return None if state.seq == schema.DROPPED_SEQ else (stored, incarnation)
+
+
+def _end_drop(directory: Path, config: LocalConfig, place: Place) -> None:
+    """Discard a collection that is marked as dropped, unless another opener has done so and made it anew."""
+    database = directory / layout.DATABASE
+    with guarded(place):
+        if not database.exists():
+            return
+    with connected(database, place, config.durability) as connection:
+        dropped = schema.read_state(connection, place).seq == schema.DROPPED_SEQ
+    if dropped:
+        with guarded(place):
+            layout.discard(directory, directory.parent)
 
 
 def _refuse(place: Place, message: str) -> NoReturn:
@@ -137,6 +152,8 @@ def drop(config: LocalConfig, backend: str, name: str) -> None:
             _mark_dropped(database, config, place)
         with guarded(place):
             layout.discard(directory, directory.parent)
+    with guarded(place):
+        layout.sweep(directory.parent)
 
 
 def check_same(stored: CollectionSpec, asked: CollectionSpec, place: Place, *, has_vectors: bool) -> CollectionSpec:

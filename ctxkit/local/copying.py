@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,28 +37,32 @@ def backup(source: Path, target: Path, progress: Progress | None = None) -> list
     """Copy every collection under `source` to the directory `target`, which must not exist or be empty.
 
     Each copy is one moment of its collection: writers and readers of the source go on meanwhile. The copy is made under
-    another name and renamed when it is whole. Indexes are not copied; they are made anew from the records. Raises
-    StoreUnavailableError without a store, ConfigError when the target is in use, StoreFullError when the disk is full.
+    another name and renamed when it is whole; what a killed backup to this target has left is deleted. Indexes are not
+    copied; they are made anew from the records. Raises StoreUnavailableError without a store, ConfigError when the
+    target is in use, StoreFullError when the disk is full.
     """
     place = Place(BACKEND, None, target)
     with guarded(place):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise ConfigError(f"{target} exists and is not an empty folder.", fix="name a folder that does not exist.")
     collections = _collections(source)
+    _clear(target)
     partial = target.absolute().with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         with guarded(place):
-            partial.mkdir(parents=True)
-        copied = []
-        for number, directory in enumerate(collections):
-            if progress is not None:
-                progress(number, len(collections), directory.name)
-            copied.append(_copy(directory, partial / directory.name))
-        with guarded(place):
-            if target.exists():
-                target.rmdir()
-            partial.rename(target)
-            layout.sync(target.absolute().parent)
+            layout.make(partial)
+        with layout.claimed(partial):
+            copied = []
+            for number, directory in enumerate(collections):
+                if progress is not None:
+                    progress(number, len(collections), directory.name)
+                copied.append(_copy(directory, partial / directory.name))
+            with guarded(place):
+                layout.sync(partial)
+                if target.exists():
+                    target.rmdir()
+                partial.rename(target)
+                layout.sync(target.absolute().parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -106,20 +112,29 @@ def _collections(path: Path) -> list[Path]:
     return found
 
 
+def _clear(target: Path) -> None:
+    """Delete what killed backups to a target have left, not what others are at work on."""
+    for path in target.absolute().parent.glob(f".{glob.escape(target.name)}.{layout.UNIQUE}"):
+        with suppress(OSError):  # it may be another user's, and the backup is no worse for it
+            if not layout.is_claimed(path):
+                shutil.rmtree(path)
+
+
 def _copy(directory: Path, target: Path) -> Copied:
-    place = Place(BACKEND, directory.name, directory)
+    place, at_target = Place(BACKEND, directory.name, directory), Place(BACKEND, directory.name, target)
     database = target / layout.DATABASE
-    with guarded(Place(BACKEND, directory.name, target)):
+    with guarded(at_target):
         target.mkdir()
-    with connected(directory / layout.DATABASE, place, "full") as connection:
+    with connected(directory / layout.DATABASE, place, "full") as connection, guarded(at_target):
         # One read transaction: the copy is of one moment, and nobody waits for it.
         connection.execute("VACUUM INTO ?", (str(database),))
-    with connected(database, Place(BACKEND, directory.name, target), "full") as copy:
+    with connected(database, at_target, "full") as copy:
         spec, incarnation = schema.read_meta(copy, place)
         state = schema.read_state(copy, place)
         copy.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    layout.sync(database)
-    layout.write_manifest(target, spec, incarnation)
+    with guarded(at_target):
+        layout.sync(database)
+        layout.write_manifest(target, spec, incarnation)
     return Copied(spec.name, state.rows, database.stat().st_size)
 
 

@@ -20,6 +20,7 @@ from ctxkit.local.config import LocalConfig
 from ctxkit.local.handle import Handle
 from ctxkit.local.health import examine
 from ctxkit.local.index import AnnIndex
+from ctxkit.local.purging import purge
 from ctxkit.local.search import Found, Searcher, damaged_rows
 from ctxkit.local.session import connected
 from ctxkit.local.view import View
@@ -190,6 +191,10 @@ class EngineStore(VectorStore):
     def optimize(self) -> None:
         """Make the text index and the database file compact, and the index in memory anew."""
         self._handle.optimize()
+
+    def purge(self) -> None:
+        """Leave no byte of a deleted record in the files; takes as long as writing everything anew."""
+        purge(self._handle)
 
     def stats(self) -> StoreStats:
         """Return figures about the collection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import resource
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FREE_FIX = "free some space; everything acknowledged before is intact."
 _RESTORE_FIX = "restore the collection's directory from a copy, or drop the collection and write it anew."
 _LOCKED = ("locked", "busy")
-_UNAVAILABLE = ("unable to open", "readonly", "read-only", "disk I/O error", "out of memory", "interrupted")
+_INPUT_OUTPUT = ("disk I/O error", "unable to open")
+_UNAVAILABLE = (*_INPUT_OUTPUT, "readonly", "read-only", "out of memory", "interrupted")
+_LEAST_ROOM = 32 * 1024  # bytes of what SQLite makes beside its log: https://www.sqlite.org/walformat.html (2.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,26 @@ def translated(error: sqlite3.Error, place: Place) -> StoreError:
         return place.locked()
     if "full" in message:
         return place.full(message)
+    # SQLite says "full" for ENOSPC in a write alone. A file-size limit, a quota, and no room for the memory that its
+    # connections share reach it as an I/O error, no room for another file as one that cannot be opened.
     if "disk I/O error" in message and _at_a_limit():
-        # SQLite says "full" for ENOSPC alone; a file-size limit or a quota reaches it as an I/O error.
         return place.full("a file-size limit was reached")
+    if any(words in message for words in _INPUT_OUTPUT) and place.path is not None and _is_full(place.path):
+        return place.full(f"the disk is full ({message})")
     if any(word in message for word in _UNAVAILABLE):
         return place.unavailable(message)
     # Our statements are fixed, so whatever else SQLite finds wrong with them is wrong with the file.
     return place.corrupt(f"the database is damaged: {message}.")
+
+
+def _is_full(directory: Path) -> bool:
+    """Whether a directory has no room for the least that SQLite needs; by trying, as a quota shows in no figure."""
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(bytes(_LEAST_ROOM))
+    except OSError as error:
+        return error.errno in _FULL
+    return False
 
 
 def _at_a_limit() -> bool:

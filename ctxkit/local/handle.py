@@ -71,8 +71,7 @@ class Handle:
         asked = self.spec
         batch = normalized(asked)
         with self.session.gate.alone:
-            with self.session.write() as (connection, state):
-                view = self._fresh(connection, state)
+            with self._writing() as (connection, state, view):
                 if self.spec.fields != asked.fields:
                     # Another handle has declared fields since the batch was checked.
                     batch = normalized(self.spec)
@@ -86,8 +85,7 @@ class Handle:
     def delete(self, select: Callable[[sqlite3.Connection, View], list[int]]) -> int:
         """Delete the labels that `select` names; return how many."""
         with self.session.gate.alone:
-            with self.session.write() as (connection, state):
-                view = self._fresh(connection, state)
+            with self._writing() as (connection, state, view):
                 removed = select(connection, view)
                 if not removed:
                     return 0
@@ -96,32 +94,29 @@ class Handle:
         return len(removed)
 
     def adopt(self, asked: CollectionSpec) -> None:
-        """Load the collection, compare it with what the opener asked for, and take over what may be added."""
+        """Load the collection, compare it with what the opener asked for, and take over what may be added.
+
+        Loading takes long where there is much, so it only reads: writers go on meanwhile.
+        """
         place = self.session.place
-        with self.session.write() as (connection, state):
+        earlier = self.builder.names()
+        with self.session.read() as (connection, state):
             stored, _ = schema.read_meta(connection, place)
             self.spec = catalog.check_same(stored, asked, place, has_vectors=state.vectors > 0)
-            if state.text_seq == state.seq and text.digest(connection) != state.text_digest:
-                _log.warning("%s: the text index was damaged and is made anew.", self.spec.name)
+            worded = text.is_as_sealed(connection, state)
+            self._view = self._load(connection, state, earlier)
+        if not worded:
+            _log.warning("%s: the text index was damaged and is made anew.", self.spec.name)
+            with self.session.write() as (connection, state):
                 self._rebuild_words(connection, state)
-            view = self._load(connection, state, sure=True)
-            if self.spec != stored:
-                added = {name: kind for name, kind in self.spec.fields.items() if name not in stored.fields}
-                _check_fields(view, added)
-                state.seq += 1
-                schema.write_meta(connection, self.spec, state.incarnation)
-                schema.log_change(connection, state.seq, schema.DESCRIBED, [(0, 0)])
-                schema.write_state(connection, state)
-                view.seq = state.seq
-                self._wrote = True
-            self._view = view
-        self.builder.look(view.index)
+        if self.spec != stored:
+            self._describe(asked)
+        self.builder.look(self._view.index)
 
     def optimize(self) -> None:
         """Tidy the text index (make it anew where it is damaged) and the database file."""
         with self.session.gate.alone:
-            with self.session.write() as (connection, state):
-                self._fresh(connection, state)
+            with self._writing() as (connection, state, _):
                 if text.is_sound(connection, state.rows):
                     connection.execute("INSERT INTO words(words) VALUES('optimize')")
                     state.text_seq = -1
@@ -167,28 +162,63 @@ class Handle:
         if bad:
             raise damaged_rows(bad, self.session.place)
 
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[sqlite3.Connection, schema.State, View]]:
+        """Give a write transaction with a true view; where it has to be loaded anew, others may write meanwhile."""
+        with self.session.write() as (connection, state):
+            view = self._followed(connection, state)
+            if view is not None:
+                yield connection, state, view
+                return
+        with self.session.read() as (connection, state):
+            self._fresh(connection, state)
+        with self.session.write() as (connection, state):
+            yield connection, state, self._fresh(connection, state)
+
     def _fresh(self, connection: sqlite3.Connection, state: schema.State) -> View:
         """Return the view, brought to the transaction's sequence number."""
+        view = self._followed(connection, state)
+        if view is None:
+            self.spec, _ = schema.read_meta(connection, self.session.place)
+            self._view = view = self._load(connection, state)
+        return view
+
+    def _followed(self, connection: sqlite3.Connection, state: schema.State) -> View | None:
+        """Return the view with what others have written since, None where it has to be loaded anew."""
         view = self._view
         if view is not None and view.seq == state.seq:
             return view
         # Half a replay would be a lie: without a view, the next read loads anew.
         self._view = None
         if view is None or view.worn or not state.trimmed <= view.seq < state.seq or _described(connection, view.seq):
-            self.spec, _ = schema.read_meta(connection, self.session.place)
-            view = self._load(connection, state, sure=False)
-            self._view = view
-        else:
-            view.replay(connection, state, self.spec.dimension)
-            self._view = view
+            return None
+        view.replay(connection, state, self.spec.dimension)
+        self._view = view
         return view
 
-    def _load(self, connection: sqlite3.Connection, state: schema.State, *, sure: bool) -> View:
+    def _load(self, connection: sqlite3.Connection, state: schema.State, earlier: Collection[str] = ()) -> View:
         wanted = Wanted(state.incarnation, self.spec.dimension, self.spec.metric, state.seq)
-        layers = Layers(self.spec.dimension, self.spec.metric, self.builder.first(wanted, sure=sure))
+        layers = Layers(self.spec.dimension, self.spec.metric, self.builder.first(wanted, earlier))
         view = View(layers, self.spec.fields)
         view.load(connection, state, self.spec.dimension, list(self.spec.fields))
         return view
+
+    def _describe(self, asked: CollectionSpec) -> None:
+        """Take over what the opener has added to the collection's description."""
+        place = self.session.place
+        with self._writing() as (connection, state, view):
+            # Others may have done so since the view was loaded.
+            stored, _ = schema.read_meta(connection, place)
+            self.spec = catalog.check_same(stored, asked, place, has_vectors=state.vectors > 0)
+            if self.spec != stored:
+                added = {name: kind for name, kind in self.spec.fields.items() if name not in stored.fields}
+                _check_fields(connection, view, added)
+                state.seq += 1
+                schema.write_meta(connection, self.spec, state.incarnation)
+                schema.log_change(connection, state.seq, schema.DESCRIBED, [(0, 0)])
+                schema.write_state(connection, state)
+                view.seq = state.seq
+                self._wrote = True
 
     def _apply(
         self, view: View, state: schema.State, removed: Sequence[int], batch: RecordBatch | None, sums: Sequence[int]
@@ -232,10 +262,10 @@ def _described(connection: sqlite3.Connection, since: int) -> bool:
     return connection.execute(query, (since, schema.DESCRIBED)).fetchone() is not None
 
 
-def _check_fields(view: View, added: Mapping[str, FieldType]) -> None:
+def _check_fields(connection: sqlite3.Connection, view: View, added: Mapping[str, FieldType]) -> None:
     """Refuse a newly declared field that a stored value contradicts."""
     for name, kind in added.items():
-        column = view.columns.column(name)
+        column = view.column(connection, name)
         for code, value in enumerate(column.values):
             row = int(np.argmax(column.codes == code))
             check_metadata({name: value}, record_id=view.ids[row], fields={name: kind})

@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ FORMAT_VERSION = 1
 DATABASE = "store.db"
 MANIFEST = "manifest.json"
 _LOCK = ".ctxkit.lock"
+UNIQUE = "[0-9a-f]" * 32  # how a `uuid4().hex` looks to a glob
 _TRASH = ".dropped-"
 _SLUG_LENGTH = 40
 _POLL_SECONDS = 0.01
@@ -64,11 +65,15 @@ def write_manifest(directory: Path, spec: CollectionSpec, incarnation: str) -> N
         "metric": spec.metric,
     }
     temporary = directory / f"{MANIFEST}.{uuid.uuid4().hex}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(directory / MANIFEST)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(directory / MANIFEST)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync(directory)
 
 
@@ -102,30 +107,66 @@ def check_format(found: object, place: Place) -> None:
 
 def sync(path: Path) -> None:
     """Make a file's bytes, or the names in a directory, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
+    with _opened(path) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+
+
+def make(directory: Path) -> None:
+    """Make a directory and those above it where they are missing, so that their names survive a power cut."""
+    if directory.is_dir():
+        return
+    make(directory.parent)
+    directory.mkdir(exist_ok=True)
+    sync(directory.parent)
 
 
 def discard(directory: Path, root: Path) -> None:
-    """Take a collection's directory away: out of sight in one step, then file by file."""
-    trash = root / f"{_TRASH}{uuid.uuid4().hex}"
-    directory.rename(trash)
+    """Take a collection's directory out of sight in one step; for who holds the root's lock. `sweep` deletes it."""
+    directory.rename(root / f"{_TRASH}{uuid.uuid4().hex}")
     sync(root)
-    shutil.rmtree(trash)
+
+
+def sweep(root: Path) -> None:
+    """Delete what was discarded, by this process or by one that was killed since; several may do so at once."""
+    for trash in root.glob(f"{_TRASH}{UNIQUE}"):
+        while trash.exists():
+            with suppress(FileNotFoundError):  # another one was quicker
+                shutil.rmtree(trash)
 
 
 @contextmanager
 def root_lock(root: Path, place: Place, *, exclusive: bool) -> Iterator[None]:
     """Hold the root's lock: nobody drops a collection while another opens it."""
     with guarded(place):
-        root.mkdir(parents=True, exist_ok=True)
+        make(root)
         descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         _wait_for(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, place)
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Show that somebody is at work in a directory, until the block ends or the process dies."""
+    with _opened(directory) as descriptor:
+        with suppress(OSError):  # a network's file system may lock no directory, but then it tells who asks so as well
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def is_claimed(directory: Path) -> bool:
+    """Whether somebody is at work in a directory; raises OSError where the file system cannot tell."""
+    with _opened(directory) as descriptor:
+        return not _taken(descriptor, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -23,7 +23,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,28 +81,29 @@ class Segment:
     bytes_on_disk: int = 0
 
 
-def newest(folder: Path) -> str | None:
-    """Return the name of the newest segment in a folder of segments, None where there is none."""
-    names = _names(folder)
-    return names[-1] if names else None
+def names(folder: Path) -> list[str]:
+    """Return the names of the segments in a folder of segments, by age."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+    return []
 
 
 def read(
-    folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None], *, sure: bool = False
+    folder: Path, wanted: Wanted, make_index: Callable[[], AnnIndex | None], earlier: Collection[str] = ()
 ) -> Segment | None:
     """Return the newest usable segment that has the kind of index that `make_index` makes, or else the newest at all.
 
-    What is damaged or does not fit is passed over with a warning: it can be made anew, and is never searched. Where it
-    is `sure` that nothing was written after `wanted.seq`, what claims to be newer is thrown away; else it may be true.
+    What is damaged or does not fit is passed over with a warning: it can be made anew, and is never searched. What
+    claims to be newer than `wanted.seq` may be true; what was there `earlier` than that was read is thrown away.
     """
-    newest_first = _names(folder)[::-1]
+    newest_first = names(folder)[::-1]
     for name in sorted(newest_first, key=lambda each: not _has_index(folder / each, make_index())):
         try:
             return _read(folder / name, wanted, make_index())
         except FileNotFoundError:
             continue  # another process has just thrown it away
         except _FromTheFutureError as error:
-            if sure:
+            if name in earlier:
                 _log.warning("the segment %s is thrown away: %s.", folder / name, error)
                 shutil.rmtree(folder / name, ignore_errors=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -117,7 +118,7 @@ class Writer:
         self._target = folder
         self._wanted = wanted
         self._folder = folder / f"{_BUILDING}{uuid.uuid4().hex}"
-        self._folder.mkdir(parents=True)
+        self._folder.mkdir()
         self._labels: list[int] = []
         self._sums: list[int] = []
         self._longest = 0.0
@@ -147,7 +148,7 @@ class Writer:
         """
         if index is not None:
             index.save(self._folder / _INDEX)
-        names = sorted(path.name for path in self._folder.iterdir())
+        files = sorted(path.name for path in self._folder.iterdir())
         manifest = {
             "format": _FORMAT,
             "incarnation": self._wanted.incarnation,
@@ -158,7 +159,7 @@ class Writer:
             "made_at": time.time(),
             "longest": self._longest,
             "index": None if index is None else {"key": index.key, "version": index.version},
-            "sha256": {name: _digest(self._folder / name) for name in names},
+            "sha256": {name: _digest(self._folder / name) for name in files},
         }
         (self._folder / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
         for path in self._folder.iterdir():
@@ -181,7 +182,7 @@ class Writer:
 
 def tidy(folder: Path) -> None:
     """Keep the last two segments. For who holds the lock of those who make them."""
-    for name in _names(folder)[:-_KEPT]:
+    for name in names(folder)[:-_KEPT]:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -226,17 +227,11 @@ os.register_at_fork(after_in_child=_let_go)
 def size_of(folder: Path) -> int:
     """Return the bytes of a folder's files; what comes or goes meanwhile may be counted or not."""
     total = 0
-    for place, _, names in os.walk(folder):  # unlike a glob it passes over a folder that has just gone
-        for name in names:
+    for place, _, files in os.walk(folder):  # unlike a glob it passes over a folder that has just gone
+        for name in files:
             with suppress(FileNotFoundError):
                 total += (Path(place) / name).stat().st_size
     return total
-
-
-def _names(folder: Path) -> list[str]:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
-    return []
 
 
 def _has_index(folder: Path, index: AnnIndex | None) -> bool:

@@ -155,6 +155,11 @@ class Session:
         """Whether `close` was called."""
         return self._closed
 
+    @property
+    def dropped(self) -> bool:
+        """Whether the database's path leads to another file by now, or to none."""
+        return self.database is not None and self._identity() != self._file
+
     def check_open(self) -> None:
         """Raise StoreClosedError after `close`."""
         if self._closed:
@@ -201,7 +206,7 @@ class Session:
     def _taken(self) -> sqlite3.Connection:
         """Return a connection that nobody else uses until it is given back."""
         self.check_open()
-        if self.database is not None and self._identity() != self._file:
+        if self.dropped:
             raise self.gone()
         try:
             return self._idle.pop()

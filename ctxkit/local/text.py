@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from zlib import crc32
 
+from ctxkit.local.schema import State
+
 _CJK = (
     "\u1100-\u11ff\u3005-\u3007\u3031-\u3035\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f"
     "\u3131-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f"
@@ -87,6 +89,11 @@ def is_sound(connection: sqlite3.Connection, rows: int) -> bool:
     except sqlite3.DatabaseError:
         return False
     return True
+
+
+def is_as_sealed(connection: sqlite3.Connection, state: State) -> bool:
+    """Whether the index is as the last to close left it; True where others have written since."""
+    return state.text_seq != state.seq or digest(connection) == state.text_digest
 
 
 def digest(connection: sqlite3.Connection) -> int:
