@@ -213,7 +213,7 @@ def test_filters_that_chroma_cannot_say(config: ChromaConfig, where: dict[str, A
 
 
 def test_batch_limit(store: VectorStore) -> None:
-    """Chroma takes 5461 records at once; one more is refused with the limit, and the most are one batch."""
+    """Chroma takes 5461 records at once; one more is refused with the limit, and nothing of them is written."""
     ids = [f"r{i}" for i in range(MAX_BATCH + 1)]
     vectors = np.random.default_rng(0).normal(size=(len(ids), 3))
     with pytest.raises(InvalidRecordError, match=str(MAX_BATCH)):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import chromadb
@@ -17,12 +18,13 @@ import pytest
 from chromadb.config import Settings
 from ctxkit_chroma import lease
 from ctxkit_chroma.config import ChromaConfig
+from ctxkit_chroma.faults import Scene
 from ctxkit_chroma.harness import ChromaServer, _close
 from ctxkit_chroma.pushdown import pushed
 from ctxkit_chroma.store import ChromaStore
 from pydantic import SecretStr
 
-from ctxkit.errors import StoreLockedError, StoreUnavailableError, UnsupportedError
+from ctxkit.errors import ConfigError, StoreLockedError, StoreUnavailableError, UnsupportedError
 from ctxkit.filters import matches, parse
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.records import Record, RecordBatch
@@ -86,6 +88,29 @@ def test_a_server_that_never_answers() -> None:
         with pytest.raises(StoreUnavailableError, match="Timeout"):
             ChromaStore.open(SPEC, ChromaConfig(host="127.0.0.1", port=port, timeout=0.5))
         assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize(
+    ("answer", "fix"),
+    [
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}", "HTTP 401.*correct token or headers"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", "HTTP 502: oops.*a Chroma server answers"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "JSON.*a Chroma server answers there"),
+    ],
+)
+def test_a_fix_for_each_refusal(answer: bytes, fix: str) -> None:
+    """Whoever has the wrong token does not start a server, and whoever asked something else for a Chroma learns it."""
+    with listening(answer) as (port, _), pytest.raises(StoreUnavailableError, match=fix):
+        ChromaStore.open(SPEC, ChromaConfig(host="127.0.0.1", port=port, timeout=5))
+
+
+def test_an_unknown_database_and_authority(remote: ChromaConfig) -> None:
+    """The error names what is not there; a certificate that nobody vouches for says which option would."""
+    with pytest.raises(StoreUnavailableError, match=r"\[nowhere\].*correct tenant and database"):
+        ChromaStore.open(SPEC, remote.model_copy(update={"database": "nowhere"}))
+    with pytest.raises(ConfigError, match=r"there is no file absent\.pem, which ssl_verify names"):
+        ChromaStore.open(SPEC, remote.model_copy(update={"ssl": True, "ssl_verify": Path("absent.pem")}))
+    assert "ssl_verify" in str(Scene("a server", remote=True).unavailable("certificate verify failed"))
 
 
 def test_tls_is_spoken() -> None:
@@ -204,14 +229,37 @@ def test_every_pushed_filter_keeps_what_matches(remote: ChromaConfig) -> None:
                 assert {record.id for record in store.scan(where)} == expected, where
 
 
+def test_numbers_that_a_server_misreads(remote: ChromaConfig) -> None:
+    """A server takes some digits for the number beside: 91.00000000000001 for 91. No filter shows it."""
+    exact = [1.0, 91.0, 0.3, 1e-9, 1e300, *(2.0**bits + 1 for bits in (31, 48, 49, 52)), 2.0**53 - 1, 2.0**53, 2.0**60]
+    around = [near for number in exact for near in (np.nextafter(number, -1), number, np.nextafter(number, 2 * number))]
+    whole = [int(number) for number in around if number == int(number) and number < 2**63]
+    numbers = [sign * each for each in (*map(float, around), *whole) for sign in (1, -1)]
+    records = [Record(f"r{i}", "", ONE, {"x": number}) for i, number in enumerate(numbers)]
+    with ChromaStore.open(SPEC, remote) as store:
+        store.upsert(records)
+        ours = store._table.rows.collection
+        for operator in ("$eq", "$gt", "$gte", "$lt", "$lte", "$in"):
+            for number in numbers:
+                where = parse({"x": {operator: [number, "a"] if operator == "$in" else number}})
+                down = pushed(where)
+                expected = {record.id for record in records if matches(where, dict(record.metadata))}
+                assert down.where is not None
+                assert expected <= set(ours.get(where=down.where, include=[])["ids"]), (where, down)
+
+
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        ({"x": {"$lt": 1.5}}, {"x": {"$lte": 1.5}}),
-        ({"x": {"$gt": 1.5}}, {"x": {"$gte": 1.5}}),
+        ({"x": {"$lt": 1.5}}, {"x": {"$lte": 1.5 + 1.5 / 2**46}}),
+        ({"x": {"$gt": 1.5}}, {"x": {"$gte": 1.5 - 1.5 / 2**46}}),
         ({"x": {"$gt": 1}}, {"x": {"$gt": 1}}),
-        ({"x": {"$gt": 2**53}}, {"x": {"$gte": 2**53}}),
+        ({"x": {"$gt": 2**53}}, {"x": {"$gte": 2**53 - 2**7}}),
+        ({"x": 0.1}, {"x": {"$eq": 0.1}}),
+        ({"x": 2.0**53}, {"x": {"$eq": 2**53}}),
+        ({"x": 2**60}, {"$and": [{"x": {"$gte": 2**60 - 2**14}}, {"x": {"$lte": 2**60 + 2**14}}]}),
         ({"x": {"$ne": 1}}, None),
+        ({"x": {"$lt": 1.7e308}}, None),
         ({"x": 1, "y": "z"}, {"$and": [{"x": {"$eq": 1}}, {"y": {"$eq": "z"}}]}),
         ({"$or": [{"x": 1}, {"y": {"$exists": True}}]}, None),
         ({"x": {"$in": [1, 2, "a"]}}, {"$or": [{"x": {"$in": [1, 2]}}, {"x": {"$in": ["a"]}}]}),
@@ -262,6 +310,10 @@ def test_a_server_that_was_restarted() -> None:
     try:
         with ChromaStore.open(SPEC, ChromaConfig(host="127.0.0.1", port=server.port)) as store:
             store.upsert([Record("a", "text", ONE, {"n": 1})])
+            server.halt()
+            for call in (lambda: store.query(ONE, 1), lambda: store.delete(["a"]), store.stats):
+                with pytest.raises(StoreUnavailableError, match="start the server"):
+                    call()
             server.kill()
             assert store.get(["a"], include_vectors=True) == [
                 Record("a", "text", np.array(ONE, dtype=np.float32), {"n": 1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -128,13 +129,14 @@ class Trial:
         return Victim(child, plan, self._patience)
 
     def kill(self, victim: Victim) -> None:
-        """Kill what holds the data, and the process that uses it, and hear what it had still said."""
-        try:
+        """Kill the process that uses the data, what holds the data if that is another, and hear what was still said.
+
+        The user goes first, or else it would go on with what is started anew; what it had asked for last is over when
+        the holder is dead, and comes to pass in no later moment.
+        """
+        victim.child.kill()
+        with suppress(NotImplementedError):
             self._harness.kill()
-        except NotImplementedError:
-            victim.child.kill()
-        else:
-            victim.child.kill()
         victim.drain()
         self._note(f"# {victim}")
 

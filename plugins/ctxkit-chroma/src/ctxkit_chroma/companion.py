@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ctxkit.interfaces import CollectionSpec
-from ctxkit.local.faults import Place, translated
+from ctxkit.local.parts import Place, translated
 from ctxkit_chroma import room
 from ctxkit_chroma.faults import BACKEND, Scene, guarded
 from ctxkit_chroma.mirror import Mirror

@@ -20,22 +20,39 @@ from ctxkit.errors import (
     StoreUnavailableError,
 )
 
+BACKEND = "chroma"
+
+
+def _broken(error: ImportError) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"chromadb cannot be imported: {error}.", fix="pip install ctxkit-chroma", backend=BACKEND
+    )
+
+
 try:
     # Every module of this package that needs chromadb imports this one first.
     import httpx
     from chromadb import errors as raw
 except ImportError as error:
-    raise MissingDependencyError(
-        f"chromadb cannot be imported: {error}.", fix="pip install ctxkit-chroma", backend="chroma"
-    ) from error
+    raise _broken(error) from error
 
-BACKEND = "chroma"
 _FULL_NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL = ("disk is full", "no space left", "(code: 13)", "file too large", "quota exceeded")
 _LOCKED = ("database is locked", "(code: 5)", "database table is locked")
 _DAMAGED = ("malformed", "not a database", "corrupt", "no such table", "no such column", "(code: 11)", "(code: 26)")
 _LIMITED = ("disk i/o error", "(code: 10)", "os error 27", "(code: 778)", "(code: 4874)")
 _LONGEST = 300
+_ANY_FIX = "check host, port, ssl, tenant, database, token and headers, and that a Chroma server answers there."
+_REMOTE_FIXES = (
+    (("certificate",), "set ssl_verify to the file of the authority that signed the server's certificate."),
+    (("http 401", "http 403", "chromaautherror"), "correct token or headers."),
+    (("tenant [", "database ["), "make the database on the server, or correct tenant and database."),
+    (
+        ("refused", "name or service", "nodename nor servname"),
+        "start the server (`chroma run`), or correct host and port.",
+    ),
+    (("timeout",), "look at the server, or allow it more time with timeout."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +109,12 @@ class Scene:
 
     def unavailable(self, cause: object) -> StoreUnavailableError:
         """Return the error of a server, or a directory, that does not answer as it should."""
-        fix = (
-            "start the server (`chroma run`), and check host, port, ssl, tenant, database, token and headers."
-            if self.remote
-            else "check that the directory may be read and written, and that nothing else has opened it."
-        )
+        said = self.clean(cause)
+        fix = "check that the directory may be read and written, and that nothing else has opened it."
+        if self.remote:
+            fix = next((fix for words, fix in _REMOTE_FIXES if any(word in said.lower() for word in words)), _ANY_FIX)
         return StoreUnavailableError(
-            f"{self.where} cannot be used: {self.clean(cause)}.",
+            f"{self.where} cannot be used: {said}.",
             fix=fix,
             backend=BACKEND,
             collection=self.collection,
@@ -129,6 +145,8 @@ def guarded(scene: Scene) -> Iterator[None]:
         yield
     except (CtxkitError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
+    except ImportError as error:
+        raise _broken(error) from error
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
@@ -157,7 +175,13 @@ def _typed(error: BaseException, scene: Scene) -> StoreError:
             return made(scene, error)
     if type(error).__name__ == "PanicException":
         return scene.corrupt(error)
-    return scene.unavailable(f"{type(error).__name__}: {error}")
+    return scene.unavailable(f"{_status(error) or type(error).__name__}: {error}")
+
+
+def _status(error: BaseException) -> str:
+    """Return the status of the HTTP answer that Chroma's client made an exception of, without a word of it."""
+    refused = error.__context__
+    return f"HTTP {refused.response.status_code}" if isinstance(refused, httpx.HTTPStatusError) else ""
 
 
 def _at_a_limit() -> bool:

@@ -28,8 +28,8 @@ _POLL_SECONDS: Final = 0.05
 class ChromaHarness(DirectoryHarness):
     """Embedded; in memory; and a real server on loopback, which the harness starts and stops.
 
-    On the server two checks share nothing because each has a database of its own. The suite kills the processes that
-    use the store, not the server: whoever is writing while a server dies gets an error, as he should.
+    On the server two checks share nothing because each has a database of its own. Where the suite kills, it kills the
+    server too.
     """
 
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -69,6 +69,13 @@ class ChromaHarness(DirectoryHarness):
             )
         }
 
+    def kill(self) -> None:
+        """Kill the server and start it again on what is left."""
+        if self._server is None:
+            super().kill()
+        else:
+            self._server.kill()
+
     def newer_format(self, config: BackendConfig, collection: str) -> None:  # noqa: ARG002 - one for all collections
         """Raise the version of the directory."""
         file = self._folder(config) / OWN / FORMAT
@@ -93,6 +100,11 @@ class ChromaServer:
             self.port: int = free.getsockname()[1]
         self._process = self._started()
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def make_database(self, name: str) -> None:
         """Make a database."""
         import httpx  # noqa: PLC0415 - comes with chromadb
@@ -100,10 +112,14 @@ class ChromaServer:
         address = f"http://127.0.0.1:{self.port}/api/v2/tenants/default_tenant/databases"
         httpx.post(address, json={"name": name}, timeout=_PATIENCE).raise_for_status()
 
-    def kill(self) -> None:
-        """Kill the process and start another on the same data."""
+    def halt(self) -> None:
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the process and start another on the same data."""
+        self.halt()
         self._process = self._started()
 
     def stop(self) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctxkit.filters import And, Filter
-from ctxkit.local.arrays import Growing
-from ctxkit.local.columns import Columns, fields_of
+from ctxkit.local.parts import Columns, Growing, fields_of
 from ctxkit.records import Metadata
 from ctxkit_chroma import codec
 from ctxkit_chroma.sidecar import Sidecar

@@ -7,7 +7,6 @@ still have a key of its past, which may add a match but must not hide one.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
@@ -16,6 +15,7 @@ from ctxkit.records import MetadataScalar
 from ctxkit_chroma import codec
 
 _MOST_VALUES: Final = 1000  # of one $in: each is a variable of an SQL statement
+_LARGEST: Final = 1e308  # a little beyond nothing is a number
 _LOOSE: Final = {"$gt": "$gte", "$lt": "$lte"}
 
 
@@ -63,19 +63,24 @@ def _joined(operator: str, wheres: list[dict[str, Any]]) -> Pushed:
 
 def _compare(test: Compare) -> Pushed:
     # Lists lie in Chroma since 1.5 alone, and a server does not tell its version.
-    if not codec.is_native(test.field) or test.operator in {"$exists", "$contains"}:
+    operands = test.operand if isinstance(test.operand, tuple) else (test.operand,)
+    too_large = any(_is_number(each) and abs(each) > _LARGEST for each in operands)
+    if too_large or not codec.is_native(test.field) or test.operator in {"$exists", "$contains"}:
         return ALL
-    operand = test.operand
     if test.operator == "$in":
-        return _choice(test.field, operand if isinstance(operand, tuple) else (operand,))
-    if isinstance(operand, tuple):
+        return _choice(test.field, operands)
+    if isinstance(test.operand, tuple):
         return ALL
     if test.operator == "$eq":
-        return Pushed({test.field: {"$eq": _operand(operand)}})
+        return _equal(test.field, test.operand)
+    return _ordered(test.field, test.operator, test.operand)
+
+
+def _ordered(field: str, operator: str, operand: MetadataScalar) -> Pushed:
     if not _is_number(operand):
         return ALL
-    operator, bound = _bound(test.operator, operand)
-    return Pushed({test.field: {operator: bound}})
+    operator, bound = _bound(operator, operand)
+    return Pushed({field: {operator: bound}})
 
 
 def _bound(operator: str, operand: float) -> tuple[str, float]:
@@ -83,26 +88,39 @@ def _bound(operator: str, operand: float) -> tuple[str, float]:
 
     Chroma cuts a bound's fraction off before it compares an int with it: to Chroma 1 is not less than 1.5.
     """
-    if codec.is_rounded(operand) or operand != math.floor(operand):
-        operator = _LOOSE.get(operator, operator)
-    return operator, codec.number(operand)
+    if codec.is_exact(operand):
+        return operator, codec.number(operand)
+    below, above = codec.between(operand)
+    loose = _LOOSE.get(operator, operator)
+    return loose, below if loose == "$gte" else above
+
+
+def _equal(field: str, operand: MetadataScalar) -> Pushed:
+    if not _is_number(operand) or codec.is_exact(operand) or codec.has_few_digits(operand):
+        return Pushed({field: {"$eq": operand}})
+    made = codec.number(operand)
+    if isinstance(made, int):
+        return Pushed({field: {"$eq": made}})
+    below, above = codec.between(made)
+    return Pushed({"$and": [{field: {"$gte": below}}, {field: {"$lte": above}}]})
 
 
 def _choice(field: str, operands: tuple[MetadataScalar, ...]) -> Pushed:
-    """Return one $in for each type, because Chroma takes no list of several."""
+    """Return one $in for each type, because Chroma takes no list of several, and a range for each inexact number."""
     if not operands:
         return NOTHING
     if len(operands) > _MOST_VALUES:
         return ALL
     by_type: dict[type, list[MetadataScalar]] = {}
+    parts = []
     for operand in operands:
-        made = _operand(operand)
-        by_type.setdefault(type(made), []).append(made)
-    return _either([Pushed({field: {"$in": values}}) for values in by_type.values()])
-
-
-def _operand(value: MetadataScalar) -> MetadataScalar:
-    return codec.number(value) if _is_number(value) else value
+        test = _equal(field, operand)
+        made = (test.where or {}).get(field, {}).get("$eq")
+        if made is None:
+            parts.append(test)
+        else:
+            by_type.setdefault(type(made), []).append(made)
+    return _either([*(Pushed({field: {"$in": values}}) for values in by_type.values()), *parts])
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -6,6 +6,7 @@ Filters are handed to Chroma as far as it can say them; what comes is compared w
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -50,6 +51,7 @@ class RemoteTable(Table):
         self._connection = connection
         self._process = os.getpid()
         self._key = rows.key
+        self._deleting = threading.Lock()
 
     @property
     def rows(self) -> Rows:
@@ -58,7 +60,7 @@ class RemoteTable(Table):
             rows = self._connection.connect()
             if rows.key != self._key:
                 raise self.scene.gone()
-            self._rows, self._process = rows, os.getpid()
+            self._rows, self._process, self._deleting = rows, os.getpid(), threading.Lock()
         return self._rows
 
     def run(self, call: Callable[[], ResultT]) -> ResultT:
@@ -82,17 +84,18 @@ class RemoteTable(Table):
         self.rows.write(batch.ids, vectors, list(batch.texts or ()), items)
 
     def delete(self, ids: Sequence[str] | None, node: Filter | None) -> int:
-        """Delete what exists, one client at a time, so that each record is counted by one of them."""
-        rows = self.rows  # before the lock: a forked process connects anew here
-        with self._connection.lease(self._key):
-            if node is None:
-                going = rows.existing(list(dict.fromkeys(ids or ())))
-            else:
-                going = self.select(node)
-                if ids is not None:
-                    wanted = set(ids)
-                    going = [record_id for record_id in going if record_id in wanted]
-            rows.remove(going)
+        """Delete what exists, one client at a time, so that each record is counted by one of them.
+
+        Threads of one handle wait here for one another, which costs less than to wait at the server; and ids of which
+        none exists need no lock at all.
+        """
+        rows = self.rows  # before the locks: a forked process connects anew here
+        with self._deleting:
+            if node is None and not rows.existing(list(dict.fromkeys(ids or ()))):
+                return 0
+            with self._connection.lease(self._key):
+                going = self._going(ids, node)
+                rows.remove(going)
         return len(going)
 
     def count(self, node: Filter) -> int:
@@ -179,6 +182,14 @@ class RemoteTable(Table):
         """Nothing surrounds a change."""
         yield
 
+    def _going(self, ids: Sequence[str] | None, node: Filter | None) -> list[str]:
+        """Return the ids of the records that are to be deleted."""
+        if node is None:
+            return self.rows.existing(list(dict.fromkeys(ids or ())))
+        found = self.select(node)
+        wanted = None if ids is None else set(ids)
+        return found if wanted is None else [record_id for record_id in found if record_id in wanted]
+
     def _near(
         self, queries: FloatVectors, k: int, node: Filter, down: Pushed, scores: list[str]
     ) -> list[list[tuple[Found, Row]]]:
@@ -238,12 +249,11 @@ class RemoteTable(Table):
         return [(hit, by_id[hit.id]) for hit in best(query, list(by_id), matrix, self.spec.metric, k)]
 
 
-def _by_distance(distances: Any, rows: list[Row], node: Filter) -> list[tuple[Found, Row]]:
+def _by_distance(distances: Sequence[float], rows: Sequence[Row], node: Filter) -> list[tuple[Found, Row]]:
     """Return the rows that pass, scored under cosine by what Chroma says, best first."""
-    by_id = {row.id: row for row in passing(node, rows)}
     scored = [
-        Found(row.id, codec.cosine_of(float(distance)))
+        (Found(row.id, codec.cosine_of(distance)), row)
         for row, distance in zip(rows, distances, strict=True)
-        if row.id in by_id
+        if matches(node, row.metadata)
     ]
-    return [(hit, by_id[hit.id]) for hit in merged(scored, len(scored))]
+    return sorted(scored, key=lambda each: (-each[0].score, each[0].id))

@@ -139,11 +139,22 @@ class Rows:
         where: dict[str, Any] | None = None,
         ids: list[str] | None = None,
     ) -> Any:
-        """Return Chroma's own answer to a search among all records, those that pass, or these."""
+        """Return Chroma's own answer to a search among all records, those that pass, or these.
+
+        By the call below Chroma's public one, which checks once more what is sound here.
+        """
+        found = self.collection
         wanted: Any = list(include)
         return self._call(
-            lambda: self.collection.query(
-                query_embeddings=queries, n_results=size, where=where, ids=ids, include=wanted
+            lambda: found._client._query(  # noqa: SLF001
+                collection_id=found.id,
+                query_embeddings=list(queries),
+                n_results=size,
+                where=where,
+                ids=ids,
+                include=wanted,
+                tenant=found.tenant,
+                database=found.database,
             )
         )
 
@@ -176,12 +187,12 @@ def hit_rows(answer: Any, place: int) -> list[Row]:
 def _rows(ids: Any, texts: Any, items: Any, vectors: Any) -> list[Row]:
     wide = None if vectors is None or not len(ids) else np.asarray(vectors, dtype=np.float32)
     rows = []
-    for place, record_id in enumerate(ids):
-        metadata, exact = codec.unpacked(codec.pack_of(items[place]))
+    unpacked = codec.all_unpacked(map(codec.pack_of, items or ()))
+    for place, (record_id, text, (metadata, exact)) in enumerate(zip(ids, texts, unpacked, strict=True)):
         vector = None
         if wide is not None:
             vector = exact if exact is not None else wide[place].copy()
-        rows.append(Row(record_id, texts[place] or "", metadata, vector))
+        rows.append(Row(record_id, text or "", metadata, vector))
     return rows
 
 

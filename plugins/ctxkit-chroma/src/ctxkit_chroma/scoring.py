@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ctxkit.local.search import similarity
+from ctxkit.local.parts import similarity
 from ctxkit.records import FloatVector, FloatVectors, Metric
 
 _SPARE: Final = 6
@@ -17,8 +16,7 @@ _COPIES: Final = 16  # as many links as a vector has in Chroma's graph
 _MOST_SCORED: Final = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One hit before its text is read."""
 
     id: str

@@ -13,9 +13,8 @@ from typing_extensions import Self
 from ctxkit.errors import ConfigError, StoreClosedError, StoreUnavailableError
 from ctxkit.filters import And, Filter, Where, matches, parse
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, StoreHealth, StoreStats, VectorStore
-from ctxkit.local import arguments
-from ctxkit.local.scan import check_scan
-from ctxkit.records import Hit, Hits, Metric, Record, RecordBatch, check_k, normalize_batch
+from ctxkit.local import parts
+from ctxkit.records import Hit, Hits, Metadata, Metric, Record, RecordBatch, check_k, normalize_batch
 from ctxkit_chroma import site as sites
 from ctxkit_chroma.capabilities import MAX_BATCH
 from ctxkit_chroma.config import ChromaConfig
@@ -42,7 +41,7 @@ class ChromaStore(VectorStore):
     def open(cls, spec: CollectionSpec, config: BackendConfig) -> Self:
         """Open the collection, making it when it does not exist."""
         own = _own(config)
-        arguments.check_options(spec, cls.backend)
+        parts.check_options(spec, cls.backend)
         site = sites.enter(own)
         try:
             return cls(site, site.table(spec), own)
@@ -106,7 +105,7 @@ class ChromaStore(VectorStore):
 
     def get(self, ids: Sequence[str], *, include_vectors: bool = False) -> list[Record | None]:
         """Return the records in the order of `ids`, repeats included, None where there is none."""
-        wanted = arguments.checked_ids(ids)
+        wanted = parts.checked_ids(ids)
 
         def read() -> list[Record | None]:
             if not wanted:
@@ -118,7 +117,7 @@ class ChromaStore(VectorStore):
 
     def delete(self, ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
         """Delete by id, by filter, or the intersection; return how many existed."""
-        wanted, node = arguments.deletion(ids, where)
+        wanted, node = parts.deletion(ids, where)
         return self._run(lambda: self._table.delete(wanted, node))
 
     def count(self, where: Where | None = None) -> int:
@@ -139,8 +138,8 @@ class ChromaStore(VectorStore):
 
         Chroma's graph proposes; where it proposes too few, every record that passes is scored.
         """
-        limit, least = check_k(k), arguments.checked_score(min_score)
-        queries = arguments.query_vectors(vectors, self.spec)
+        limit, least = check_k(k), parts.checked_score(min_score)
+        queries = parts.query_vectors(vectors, self.spec)
         node = parse(where)
         metric = self.spec.metric
 
@@ -152,7 +151,7 @@ class ChromaStore(VectorStore):
 
     def text_query(self, text: str, k: int, *, where: Where | None = None) -> Hits:
         """Return up to k records that share words with `text`, by BM25; words are stemmed as English."""
-        limit, words = check_k(k), arguments.checked_text(text)
+        limit, words = check_k(k), parts.checked_text(text)
         node = parse(where)
 
         def search() -> Hits:
@@ -176,7 +175,7 @@ class ChromaStore(VectorStore):
         Bools and lists in the `order_by` field count as records without it. Which records will come is decided at the
         start; one that is replaced meanwhile comes as it is then, unless it no longer passes.
         """
-        check_scan(order_by, limit)
+        parts.check_scan(order_by, limit)
         node = parse(where)
 
         def planned() -> list[str]:
@@ -278,19 +277,30 @@ def _exists(config: ChromaConfig) -> bool:
     return config.path is not None and (config.path / sites.DATABASE).exists()
 
 
+def _own_metadata(row: Row) -> Metadata:
+    """Return metadata that shares nothing with those of another record of the same answer."""
+    return {key: value.copy() if isinstance(value, list) else value for key, value in row.metadata.items()}
+
+
 def _own_record(row: Row) -> Record:
     """Return a record that shares nothing with another one of the same answer."""
-    metadata = {key: list(value) if isinstance(value, list) else value for key, value in row.metadata.items()}
-    return Record(row.id, row.text, None if row.vector is None else np.array(row.vector), metadata)
+    return Record(row.id, row.text, None if row.vector is None else np.array(row.vector), _own_metadata(row))
 
 
 def _hits(
     pairs: Sequence[tuple[Found, Row]], metric: Metric | None, least: float | None, *, include_vectors: bool
 ) -> Hits:
-    made = []
-    for hit, row in pairs:
-        if least is None or hit.score >= least:
-            record = _own_record(row)
-            vector = np.asarray(record.vector, dtype=np.float32) if include_vectors else None
-            made.append(Hit(hit.id, hit.score, row.text, dict(record.metadata), vector, metric))
-    return Hits(made)
+    return Hits(
+        [
+            Hit(
+                hit.id,
+                hit.score,
+                row.text,
+                _own_metadata(row),
+                np.array(row.vector, dtype=np.float32) if include_vectors else None,
+                metric,
+            )
+            for hit, row in pairs
+            if least is None or hit.score >= least
+        ]
+    )

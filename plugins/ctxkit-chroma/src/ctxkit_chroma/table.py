@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from ctxkit.errors import InvalidRecordError
 from ctxkit.filters import Filter, matches
 from ctxkit.interfaces import CollectionSpec
-from ctxkit.local.catalog import check_same
-from ctxkit.local.faults import Place
+from ctxkit.local.parts import Place, check_same
 from ctxkit.records import FloatVectors, RecordBatch, check_metadata
 from ctxkit_chroma import naming
 from ctxkit_chroma.faults import BACKEND, Scene
