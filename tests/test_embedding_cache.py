@@ -47,6 +47,17 @@ assert cache.get("f", "document", ["parent", "child"]).keys() == {"parent", "chi
 cache.close()
 """
 
+# Writes whole batches for as long as it lives, and says which of them were kept.
+KILLED = """
+import sys
+import numpy as np
+from ctxkit.cache import EmbeddingCache
+cache = EmbeddingCache(sys.argv[1])
+for batch in range(1_000_000):
+    cache.put("f", "document", {f"{batch}-{number}": np.full(64, batch, np.float32) for number in range(20)})
+    print(batch, flush=True)
+"""
+
 
 class Counting(Embedder):
     """The static embedder, with a count of the texts that reach it."""
@@ -190,6 +201,23 @@ def test_processes_and_threads_share_it(tmp_path: Path) -> None:
 def test_a_forked_child_goes_on(tmp_path: Path) -> None:
     """A child reads and writes with a connection of its own, and the parent sees it."""
     subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], check=True, timeout=60)
+
+
+def test_a_killed_writer_leaves_whole_vectors(tmp_path: Path) -> None:
+    """Whoever opens the file after a SIGKILL finds every batch that was kept, and no half of one."""
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    with child, child.stdout as told:
+        kept = [int(told.readline()) for _ in range(5)]
+        child.kill()
+        kept += [int(line) for line in told]
+    with closing(EmbeddingCache(tmp_path)) as cache:
+        for batch in kept:
+            found = cache.get("f", "document", [f"{batch}-{number}" for number in range(20)])
+            assert [row.tolist() for row in found.values()] == [[float(batch)] * 64] * 20
+        assert len(cache) % 20 == 0
+        cache.put("f", "document", {"after": vector(1)})
+        assert cache.get("f", "document", ["after"])
 
 
 def test_what_is_forgotten_leaves_the_files(cache: EmbeddingCache) -> None:

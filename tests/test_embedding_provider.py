@@ -140,3 +140,12 @@ def test_a_catalogue_that_fails_costs_only_itself(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING, logger="ctxkit"):
         assert EmbeddingProvider("x", registry=registry).list_available_models() == {}
     assert "cannot be listed" in caplog.text
+
+
+def test_the_model_of_the_package_is_listed() -> None:
+    """The embedder that needs nothing stands in the list, as on this machine, and by that name it is made."""
+    with EmbeddingProvider("static") as provider:
+        listed = provider.list_available_models()["static"]
+        assert (listed["provider"], listed["size_mb"], listed["on_this_machine"]) == ("static", 5.7, True)
+        assert listed["dimension"] == provider.get_dimension()
+        assert provider.get_model_info() == listed

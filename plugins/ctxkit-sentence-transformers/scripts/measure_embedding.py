@@ -3,7 +3,8 @@
     python scripts/measure_embedding.py throughput --model FOLDER --texts turns.txt --count 5000
     python scripts/measure_embedding.py concurrency --model FOLDER --texts questions.txt --callers 16
 
-`--texts` is a file with one text a line. `throughput` embeds them as documents with this embedder and by calling
+`--texts` is a file with one text a line, or conversations in LoCoMo's JSON, whose turns are taken in their order, again
+from the first where `--count` is larger. `throughput` embeds them as documents with this embedder and by calling
 `SentenceTransformer.encode`, and prints the ratio of the times: 1.03 means three per cent slower. `concurrency` has
 many threads ask for one text each, again and again: with this embedder; with the library, all threads calling it at
 once; and with the library, one call at a time. It prints how many times quicker the embedder is. Rounds alternate;
@@ -14,6 +15,9 @@ them, are steadier there.
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
+import re
 import statistics
 import threading
 import time
@@ -35,6 +39,17 @@ class Seconds(NamedTuple):
 
     clock: float
     processor: float
+
+
+def read_texts(path: Path, count: int) -> list[str]:
+    """Return so many texts of a file, in their order, from the first again when all were taken."""
+    if path.suffix == ".json":
+        talks = [one["conversation"] for one in json.loads(path.read_text(encoding="utf-8"))]
+        sessions = [part for talk in talks for name, part in talk.items() if re.fullmatch(r"session_\d+", name)]
+        found = [f"{turn['speaker']}: {turn['text']}" for session in sessions for turn in session]
+    else:
+        found = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return list(itertools.islice(itertools.cycle(found), count))
 
 
 def timed(work: Work) -> Seconds:
@@ -135,15 +150,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="measure the embedder against sentence-transformers")
     parser.add_argument("what", choices=["throughput", "concurrency"])
     parser.add_argument("--model", required=True, help="a folder or a name")
-    parser.add_argument("--texts", type=Path, required=True, help="a file with one text a line")
-    parser.add_argument("--count", type=int, default=5000, help="how many texts of the file")
+    parser.add_argument("--texts", type=Path, required=True, help="one text a line, or LoCoMo's JSON")
+    parser.add_argument("--count", type=int, default=5000, help="how many texts")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--callers", type=int, default=16)
     parser.add_argument("--each", type=int, default=8, help="calls of each caller in a round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    texts = [line for line in options.texts.read_text(encoding="utf-8").splitlines() if line][: options.count]
+    texts = read_texts(options.texts, options.count)
     model = SentenceTransformer(options.model, device="cpu", local_files_only=True)
     with SentenceTransformersEmbedder(SentenceTransformersConfig(model=options.model, device="cpu")) as embedder:
         embedder.embed_documents(texts[:64])

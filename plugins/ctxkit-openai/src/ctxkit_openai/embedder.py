@@ -15,7 +15,7 @@ from ctxkit.interfaces import Embedder
 from ctxkit.providers import Attempts, Circumstances, Clients, KeySource, Parameters, Reach, translated, unreadable
 from ctxkit.records import FloatVector, FloatVectors
 from ctxkit_openai.batching import Batcher
-from ctxkit_openai.client import OPENAI, make_async_client, make_client
+from ctxkit_openai.client import LIBRARY, OPENAI
 from ctxkit_openai.config import DIMENSIONS, OpenAIEmbedderConfig
 from ctxkit_openai.kept import KeptVectors
 
@@ -41,8 +41,8 @@ class OpenAIEmbedder(Embedder):
         self._parameters = Parameters(OPENAI.title)
         timeout, self._reach = self._config.timeout, Reach(self._address, self._config.timeout)
         self._clients: Clients[openai.OpenAI, Any] = Clients(
-            lambda: make_client(self._address, timeout, self._reach.connect_timeout),
-            lambda: make_async_client(self._address, timeout, self._reach.connect_timeout),
+            lambda: LIBRARY.make_client(self._address, timeout, self._reach.connect_timeout),
+            lambda: LIBRARY.make_async_client(self._address, timeout, self._reach.connect_timeout),
         )
         self._batcher = Batcher(
             max_tokens=self._config.max_tokens,

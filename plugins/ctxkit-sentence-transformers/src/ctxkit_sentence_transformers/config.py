@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from ctxkit.interfaces import BackendConfig, EmbedderCapabilities
+from ctxkit.interfaces.loading import told_offline
 from ctxkit_sentence_transformers.catalogue import dimension_of
 
 
@@ -47,8 +47,7 @@ class SentenceTransformersConfig(BackendConfig):
     @property
     def told_offline(self) -> bool:
         """Whether this configuration, or the environment, forbids the network."""
-        named = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
-        return self.offline or any(value.upper() in {"1", "ON", "YES", "TRUE"} for value in named)
+        return self.offline or told_offline()
 
     def capabilities(self) -> EmbedderCapabilities:
         """Return what the embedder can do with this model."""

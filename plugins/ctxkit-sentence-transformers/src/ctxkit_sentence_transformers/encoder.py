@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from ctxkit.errors import EmbedderError
+from ctxkit.interfaces.loading import out_of_memory
 from ctxkit.records import FloatVectors
 from ctxkit_sentence_transformers.config import SentenceTransformersConfig
 from ctxkit_sentence_transformers.description import is_normalized
-from ctxkit_sentence_transformers.failures import NAME, failed, load_failure, out_of_memory
+from ctxkit_sentence_transformers.failures import NAME, failed, load_failure
 from ctxkit_sentence_transformers.files import onnx_file
+from ctxkit_sentence_transformers.lengths import like_lengths
+from ctxkit_sentence_transformers.packing import pack
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _ENDLESS: Final = 1_000_000  # a tokenizer without a limit names a number beyond any
+_PROBES: Final = ["How long is a vector?", "It depends."]
 _ROUTERS: Final = frozenset({"Asym", "Router"})
 
 
@@ -36,7 +40,10 @@ class Encoder:
         prompts = self._model.prompts
         routed = any(type(module).__name__ in _ROUTERS for module in self._model)
         self._one_route = not routed and prompts.get("query") == prompts.get("document")
+        self._on_processor = self._model.device.type == "cpu"
         self.dimension = self._found_dimension()
+        if self._on_processor and config.backend == "torch":
+            pack(self._model, lambda: self._passed("document", _PROBES))
         self.max_tokens = _max_tokens(self._model)
 
     def route(self, purpose: Literal["document", "query"]) -> str:
@@ -45,14 +52,14 @@ class Encoder:
 
     def encode(self, route: str, texts: list[str]) -> FloatVectors:
         """Return finite float32 of shape (len(texts), dimension)."""
-        encode = self._model.encode_query if route == "query" else self._model.encode_document
-        # Quantised activations share their scale in a batch, so there a vector would depend on its neighbours.
-        size = 1 if self._config.backend == "onnx-int8" else max(1, len(texts))
+        groups = like_lengths(texts) if self._on_processor else [list(range(len(texts)))]
         try:
-            made = encode(texts, batch_size=size, show_progress_bar=False, normalize_embeddings=self._scales)
+            made = [self._passed(route, [texts[place] for place in places]) for places in groups]
         except Exception as exc:
             raise _embedding_failure(exc, self._config) from exc
-        rows: FloatVectors = np.asarray(made, np.float32)
+        rows = np.empty((len(texts), made[0].shape[1]), np.float32)
+        for places, part in zip(groups, made, strict=True):
+            rows[places] = part
         if not np.isfinite(rows).all():
             raise EmbedderError(
                 f"the model {self._config.model!r} made a vector with NaN or infinity.",
@@ -61,6 +68,14 @@ class Encoder:
             )
         return _with_direction(rows) if self._config.normalize else rows
 
+    def _passed(self, route: str, texts: list[str]) -> FloatVectors:
+        """Return what the library makes of texts that go through the model together."""
+        encode = self._model.encode_query if route == "query" else self._model.encode_document
+        # Quantised activations share their scale in a batch, so there a vector would depend on its neighbours.
+        size = 1 if self._config.backend == "onnx-int8" else len(texts)
+        made = encode(texts, batch_size=size, show_progress_bar=False, normalize_embeddings=self._scales)
+        return np.asarray(made, np.float32)
+
     def use_one_thread(self) -> None:
         """Compute in the calling thread only: in a forked child OpenMP would wait for threads that are gone."""
         import torch  # noqa: PLC0415 - seconds, but it is there already
@@ -68,7 +83,7 @@ class Encoder:
         torch.set_num_threads(1)
 
     def _found_dimension(self) -> int:
-        found = self.encode("document", ["How long is a vector?"]).shape[1]
+        found = self.encode("document", _PROBES).shape[1]
         if self._config.dimension not in {None, found}:
             raise EmbedderError(
                 f"the vectors of {self._config.model!r} have {found} components, fewer than dimension ="

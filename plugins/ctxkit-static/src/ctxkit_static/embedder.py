@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,13 @@ from ctxkit.interfaces import Embedder
 from ctxkit.records import FloatVectors
 from ctxkit_static.config import StaticConfig
 from ctxkit_static.model_file import MODEL_PATH, MODEL_SHA256, read_model
-from ctxkit_static.pieces import UNKNOWN, PieceTokenizer, spans_of, well_formed
+from ctxkit_static.pieces import UNKNOWN, PieceTokenizer
 from ctxkit_static.pooling import PiecePool
+from ctxkit_static.texts import checked_texts, span_groups, unit_rows
 from ctxkit_static.unknown import hashed_sum
 
 # Raised whenever the same model file would give other vectors: pieces, pooling or the unknown words changed.
 ALGORITHM_VERSION = 1
-
-_SPANS_AT_ONCE = 1_024
-_CHARACTERS_AT_ONCE = 65_536
 
 
 class StaticEmbedder(Embedder):
@@ -69,19 +67,7 @@ class StaticEmbedder(Embedder):
         Any str is accepted: an empty one gets a fixed vector, lone surrogates count as U+FFFD. Raises
         EmbedderError for anything else, after `close`, or when the model file is missing or damaged.
         """
-        if isinstance(texts, (str, bytes)):
-            raise EmbedderError(
-                f"embed_documents takes a list of texts, not one {type(texts).__name__}.",
-                fix="pass [text], or call embed_query(text).",
-                backend="static",
-            )
-        for place, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise EmbedderError(
-                    f"text {place} is a {type(text).__name__}, not a str.",
-                    fix="convert it before it is embedded.",
-                    backend="static",
-                )
+        checked_texts(texts, "static")
         return self._loaded().embed(texts)
 
     def close(self) -> None:
@@ -111,10 +97,10 @@ class _Engine:
 
     def embed(self, texts: Sequence[str]) -> FloatVectors:
         sums = np.zeros((len(texts), self._dimension), np.float32)
-        for owners, spans in _groups(texts):
+        for owners, spans in span_groups(texts):
             # Unbuffered addition, because several spans may belong to one text.
             np.add.at(sums, owners, self._span_sums(spans))
-        return self._unit(sums)
+        return unit_rows(sums)
 
     def _span_sums(self, spans: list[str]) -> NDArray[np.float32]:
         rows, counts = self._tokenizer.rows(spans)
@@ -126,28 +112,3 @@ class _Engine:
             words = self._tokenizer.unknown_words(spans[span])
             sums[span] += self._unknown_scales * hashed_sum(words, self._dimension)
         return sums
-
-    def _unit(self, sums: NDArray[np.float32]) -> NDArray[np.float32]:
-        lengths = np.linalg.norm(sums.astype(np.float64), axis=1)
-        empty = lengths == 0
-        # A text without a single piece has no direction; the diagonal is as good as any, and finite.
-        sums[empty] = 1
-        lengths[empty] = np.sqrt(self._dimension)
-        return np.asarray(sums / lengths[:, None], np.float32)
-
-
-def _groups(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
-    """Yield groups of spans with the places of their texts, bounded in number and in characters."""
-    owners: list[int] = []
-    spans: list[str] = []
-    characters = 0
-    for place, text in enumerate(texts):
-        for span in spans_of(well_formed(text)):
-            owners.append(place)
-            spans.append(span)
-            characters += len(span)
-            if len(spans) >= _SPANS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
-                yield owners, spans
-                owners, spans, characters = [], [], 0
-    if spans:
-        yield owners, spans

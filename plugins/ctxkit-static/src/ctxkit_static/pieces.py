@@ -39,6 +39,10 @@ class PieceTokenizer:
         self._tokenizer.normalizer = self._normalizer
         self._tokenizer.pre_tokenizer = BertPreTokenizer()
 
+    def to_json(self) -> str:
+        """Return the tokenizer as the contents of a tokenizer.json."""
+        return str(self._tokenizer.to_str())
+
     def rows(self, spans: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows of all pieces of all spans in order, and how many each span has."""
         found = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(spans))]
