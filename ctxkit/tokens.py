@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+from ctxkit.errors import ConfigError
 from ctxkit.interfaces import Tokenizer
 from ctxkit.plugins import PluginRegistry, get_registry
 
@@ -17,14 +18,34 @@ _REMEMBERED = 65_536
 class TokenCounter:
     """Counts the tokens of text and cuts text to a number of tokens.
 
-    `tokenizer` is a component or the name of an installed one ("estimate" needs nothing and never counts too few).
-    Raises PluginNotFoundError for a name that is not installed.
+        counter = TokenCounter()                                          # estimates, never too few
+        counter = TokenCounter("tiktoken", options={"model": "gpt-4o"})   # the model's own tokens
+
+    `tokenizer` is a component or the name of an installed one ("estimate" needs nothing and never counts too few), and
+    `options` are those of the named one, as `ctxkit plugins show tokenizer:tiktoken` lists them. Raises
+    PluginNotFoundError for a name that is not installed, and ConfigError for options that it does not have.
     """
 
-    def __init__(self, tokenizer: Tokenizer | str = "estimate", *, registry: PluginRegistry | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer | str = "estimate",
+        *,
+        options: Mapping[str, Any] | None = None,
+        registry: PluginRegistry | None = None,
+    ) -> None:
         if isinstance(tokenizer, str):
-            tokenizer = (registry or get_registry()).create_tokenizer(tokenizer)
+            tokenizer = (registry or get_registry()).create_tokenizer(tokenizer, options)
+        elif options:
+            raise ConfigError(
+                f"the tokenizer {tokenizer.name} is made already, and takes no options.",
+                fix="give its name together with the options, or make it with them.",
+            )
         self.tokenizer = tokenizer
+
+    @property
+    def name(self) -> str:
+        """Which tokens are counted, for example "o200k_base"; "estimate" where the model's own cannot be."""
+        return self.tokenizer.name
 
     @property
     def exact(self) -> bool:

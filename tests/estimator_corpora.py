@@ -13,6 +13,7 @@ from pathlib import Path
 _LIMIT = 150_000
 _STDLIB = Path(sysconfig.get_path("stdlib"))
 _PACKAGES = Path(sysconfig.get_path("purelib"))
+KINDS = ("English", "code", "CJK", "emoji", "white space", "other scripts", "odd")
 SENTENCES = {
     "Chinese": "今天的天气非常好\uff0c我们决定去公园散步。数据库的一致性与可用性之间需要权衡。",
     "Japanese": "昨日は友達と映画を見に行きました。データベースの設計では、正規化と性能のバランスを考えます。",
@@ -92,15 +93,41 @@ def odd() -> dict[str, str]:
         "hex": noise.randbytes(12_000).hex(),
         "digits": "".join(noise.choices("0123456789", k=20_000)),
         "identifiers": " ".join(f"{name}_{noise.randrange(256):02x}" for name in identifiers),
-        "white space": "".join(noise.choices([" ", "  ", "\t", "\n", "\r\n", "    ", "        "], k=4000)),
         "signs": "".join(noise.choices("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", k=4000)),
         "one line of letters": "".join(noise.choices("abcdefghijklmnopqrstuvwxyz", k=20_000)),
         "one letter": "a" * 20_000,
     }
 
 
+@cache
+def blanks() -> dict[str, str]:
+    """Return white space of every sort, by itself and around a few letters."""
+    noise = random.Random(21)  # noqa: S311  # as above
+    usual = [" ", "  ", "\t", "\n", "\r\n", "    ", "        "]
+    rare = ["\u00a0", "\u2003", "\u3000", "\u2028", "\x0b", "\x0c", "\x85"]
+    return {
+        "white space": "".join(noise.choices(usual, k=4000)),
+        "rare white space": "".join(noise.choices(usual + rare, k=4000)),
+        "indented letters": "".join("\n" * noise.randrange(1, 4) + " " * noise.randrange(40) + "x" for _ in range(400)),
+        "blanks alone": " " * 20_000,
+        "line breaks alone": "\n" * 20_000,
+    }
+
+
+@cache
+def emoji() -> dict[str, str]:
+    """Return pictures as people write them, and any of them with joiners, colours and variants between."""
+    noise = random.Random(22)  # noqa: S311  # as above
+    pictures = [chr(code) for code in (*range(0x1F300, 0x1F650), *range(0x1F680, 0x1F6D0), *range(0x2600, 0x2700))]
+    joints = ["\u200d", "\ufe0f", "\U0001f3fb", "\U0001f3ff", "\u20e3", " "]
+    return {"emoji": SENTENCES["emoji"], "any emoji": "".join(noise.choices([*pictures, *joints * 40], k=3000))}
+
+
 def table() -> Iterator[tuple[str, str, str]]:
-    """Yield (kind, name, text) of every corpus."""
-    for kind, corpora in (("English", english()), ("code", code()), ("other scripts", SENTENCES), ("odd", odd())):
-        for name, text in corpora.items():
+    """Yield (kind, name, text) of every corpus, kind by kind."""
+    cjk = {name: SENTENCES[name] for name in ("Chinese", "Japanese", "Korean")}
+    others = {name: text for name, text in SENTENCES.items() if name not in {*cjk, "emoji"}}
+    corpora = (english(), code(), cjk, emoji(), blanks(), others, odd())
+    for kind, texts in zip(KINDS, corpora, strict=True):
+        for name, text in texts.items():
             yield kind, name, text

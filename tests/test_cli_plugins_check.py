@@ -14,10 +14,12 @@ from cli_support import Cli, assert_error, make_cli
 from wheel_support import REQUIRES, make_wheel
 from zoo.animals import BASE, BROKEN, HOOK, ODD, PART, build
 
+from ctxkit import __version__
 from ctxkit.errors import PluginError, PluginNotFoundError
 from ctxkit.plugins import audit as module
 from ctxkit.plugins import packages
 from ctxkit.plugins.audit import audit
+from ctxkit.plugins.ranges import is_within
 
 GOOD = f"{BASE}\n{HOOK}return [tokenizer('good')]\n"
 LAST = ("py.typed", "range of ctxkit-core", "requires-python")
@@ -155,12 +157,64 @@ def test_commands(wheel: MakeWheel) -> None:
         (("ctxkit-core<1",), False),
         (("ctxkit-core",), False),
         (("ctxkit-core-extras>=0.1,<1",), False),
+        (("ctxkit-core>=0.2,<1",), False),
+        (("ctxkit-core>=0.0.1,<0.1",), False),
         ((), False),
     ],
 )
 def test_range_on_the_core(wheel: MakeWheel, requires: tuple[str, ...], passes: bool) -> None:  # noqa: FBT001
-    """The dependency on the core has a lower and an upper end."""
+    """The dependency on the core has a lower and an upper end, and the core that runs lies between them."""
     assert failures(wheel(requires=requires)) == (set() if passes else {"range of ctxkit-core"})
+
+
+def test_a_range_that_excludes_this_core_says_so(wheel: MakeWheel) -> None:
+    """The author reads both the range and the version, and what to do."""
+    [failed] = [each for each in audit(str(wheel(requires=("ctxkit-core>=7,<8",)))).checks if each.verdict == "failed"]
+    assert failed.found == f">=7,<8, but this is {__version__}"
+    assert "widen the range" in failed.fix
+
+
+@pytest.mark.parametrize(
+    ("wanted", "inside", "outside"),
+    [
+        (">=0.1,<1", ["0.1", "0.1.0", "0.99.3"], ["0.0.9", "1", "1.0.0"]),
+        ("~=0.1.2", ["0.1.2", "0.1.9"], ["0.1.1", "0.2"]),
+        ("~=0.1", ["0.1", "0.9"], ["0.0.1", "1.0"]),
+        ("==0.1.*", ["0.1", "0.1.5rc1"], ["0.2", "1.1"]),
+        ("==0.1", ["0.1.0"], ["0.1.1"]),
+        ("!=0.1.3, >0.1", ["0.1.4", "0.1.2"], ["0.1.3", "0.1"]),
+        ("<=2,nonsense", ["2.0", "1"], ["2.0.1"]),
+    ],
+)
+def test_ranges_mean_what_they_mean_to_pip(wanted: str, inside: list[str], outside: list[str]) -> None:
+    """The signs of PEP 440, on plain numbers."""
+    assert all(is_within(version, wanted) for version in inside)
+    assert not any(is_within(version, wanted) for version in outside)
+
+
+@pytest.mark.parametrize(
+    ("listing", "says"),
+    [
+        ("usual = 3", "not callable"),
+        ("def usual():\n    raise OSError('no list')", "no list"),
+        ("def usual():\n    return ['a-name']", "is no ctxkit.interfaces.models.EmbeddingModel"),
+        ("", "has no attribute"),
+        (
+            (
+                "from ctxkit.interfaces.models import EmbeddingModel as M\n\ndef usual():\n    return [M(name='m',"
+                " dimension=2, size_mb=1.0, speed='fast', quality='good', on_this_machine=True)]"
+            ),
+            None,
+        ),
+    ],
+)
+def test_models_that_a_specification_lists(wheel: MakeWheel, listing: str, says: str | None) -> None:
+    """The function is there, can be called and lists models; what cannot be listed is found here, not by users."""
+    source = GOOD.replace("'good'", "'good', models='acme_plugin.part:usual'")
+    found = [
+        each.found for each in audit(str(wheel(source, part=f"{PART}\n{listing}\n"))).checks if each.verdict != "passed"
+    ]
+    assert (len(found) == 1 and says in found[0]) if says else found == []
 
 
 def test_metadata_of_the_package(wheel: MakeWheel) -> None:

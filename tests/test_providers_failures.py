@@ -17,7 +17,7 @@ from ctxkit.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from ctxkit.providers import Circumstances, Failure, Provider, translated
+from ctxkit.providers import Circumstances, Failure, Provider, ReportedError, translated
 
 ACME = Provider(
     name="acme",
@@ -31,6 +31,7 @@ ACME = Provider(
     model_page="https://acme.example/models",
 )
 KEY = "ac-0123456789abcdef"
+INVALID = "invalid_request_error"
 
 
 class AnsweredError(Exception):
@@ -60,6 +61,12 @@ def said(status: int, message: str = "", **fields: Any) -> AnsweredError:
         (said(429, "slow down"), RateLimitedError, "rate limit of Acme (status 429)"),
         (said(429, "pay", code="insufficient_quota"), RateLimitedError, "its quota is used up"),
         (said(402, "pay"), RateLimitedError, "rate limit"),
+        (
+            said(400, "Your credit balance is too low to access it", type=INVALID),
+            RateLimitedError,
+            "its quota is used up",
+        ),
+        (said(500, "Context size has been exceeded."), ContextTooLongError, "context is too long"),
         (said(413), ContextTooLongError, "context is too long"),
         (said(400, "This model's maximum context length is 8192 tokens"), ContextTooLongError, "too long"),
         (said(400, "the request exceeds the available context size"), ContextTooLongError, "too long"),
@@ -73,6 +80,12 @@ def said(status: int, message: str = "", **fields: Any) -> AnsweredError:
         (AnsweredError(302), ProviderUnavailableError, "a redirection instead of an answer"),
         (said(200, "busy", type="overloaded_error"), ProviderUnavailableError, "Acme failed: busy"),
         (said(200, "slow", type="rate_limit_error"), RateLimitedError, "rate limit"),
+        (ReportedError({"error": {"message": "slow", "code": 429}}), RateLimitedError, "(status 429)"),
+        (
+            ReportedError({"error": {"message": "it broke", "code": 7}}),
+            ProviderUnavailableError,
+            "Acme failed: it broke.",
+        ),
         (TimeoutError(), ProviderTimeoutError, "timeout: https://api.acme.example was silent for 5 s"),
         (ConnectionResetError("reset"), ProviderUnavailableError, "the connection to https://api.acme.example failed"),
         (ValueError("no JSON"), ProviderUnavailableError, "the answer cannot be read (ValueError)"),

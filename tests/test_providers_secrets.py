@@ -18,10 +18,14 @@ from typing import Any, Final
 
 import pytest
 from ctxkit_conformance.faults import STEPS, FaultServer, WireFormat, step
+from ctxkit_conformance.llms import faults_table
+from ctxkit_conformance.subject import find_subject
 
 from ctxkit import Config, ContextManager, EmbedderConfig, LLMConfig
-from ctxkit.errors import CtxkitError, LLMError
+from ctxkit.errors import CtxkitError, EmbedderError, LLMError
+from ctxkit.interfaces import Embedder
 from ctxkit.llm.adapters import create_llm_adapter
+from ctxkit.plugins import PluginRegistry, get_registry
 
 KEY: Final = "sk-secret-5Jq9Zr7TnW3xVb8Lm2Kd"
 # Half of a key gives it away as well.
@@ -83,18 +87,32 @@ def ask(llm: Any, how: str) -> None:
 
 
 def met(llm: Any, how: str) -> list[str]:
-    """Ask, and return the error in every form in which it reaches a person; nothing where there is none.
+    """Ask, and return the error as `told` does; nothing where there is none.
 
     A reporter of errors collects the variables of every frame too, from here on down.
     """
     try:
         ask(llm, how)
     except LLMError as error:
-        logging.getLogger("application").exception("it failed")
-        told = traceback.TracebackException.from_exception(error, capture_locals=True)
-        texts = [str(error), repr(error), repr(error.args), repr(vars(error)), "".join(told.format())]
-        return [*texts, repr(pickle.dumps(error))]
+        return told(error)
     return []
+
+
+def unembedded(embedder: Embedder) -> list[str]:
+    """Embed, and return the error, from here on down; nothing where there is none."""
+    try:
+        embedder.embed_documents(["The boat is at berth 14."])
+    except EmbedderError as error:
+        return told(error)
+    return []
+
+
+def told(error: CtxkitError) -> list[str]:
+    """Return an error in every form in which it reaches a person; it is logged too."""
+    logging.getLogger("application").error("it failed", exc_info=error)
+    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
+    texts = [str(error), repr(error), repr(error.args), repr(vars(error)), "".join(whole.format())]
+    return [*texts, repr(pickle.dumps(error))]
 
 
 def check(texts: list[str]) -> None:
@@ -122,14 +140,70 @@ def test_no_fault_shows_the_key(
             options: dict[str, Any] = {"api_key": KEY, "max_retries": 0, "timeout": patience}
             options["base_url"] = scenario.url(PROVIDERS[provider])
             with create_llm_adapter(provider, **options) as llm:
-                told = met(llm, how)
-                raised += bool(told)
-                found += [*told, repr(llm), str(llm), f"{llm}"]
+                told_so = met(llm, how)
+                raised += bool(told_so)
+                found += [*told_so, repr(llm), str(llm), f"{llm}"]
             assert {request.key for request in scenario.requests} == {KEY} or fault.startswith("hang")
     assert raised > len(FAULTS) / 2
     assert len(logged) > len(FAULTS), "nothing was logged"
     found += [*logged, *capfd.readouterr(), *(str(each.message) for each in warned)]
     check(found)
+
+
+@EVERY
+@pytest.mark.parametrize("source", ["key_file", "variable"])
+def test_wherever_the_key_comes_from(
+    server: FaultServer, logged: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, source: str
+) -> None:
+    """A key out of a file or the environment is shown no more than one that was given, by good calls and bad ones."""
+    scenario = server.scenario(*(step(fault, repeat_key=True) for fault in ("ok", "authentication", "reset", "page")))
+    options: dict[str, Any] = {"base_url": scenario.url(PROVIDERS[provider]), "max_retries": 0}
+    if source == "variable":
+        monkeypatch.setenv(f"{provider.upper()}_API_KEY", KEY)
+    else:
+        options["key_file"] = tmp_path / "key"
+        (tmp_path / "key").touch(mode=0o600)
+        (tmp_path / "key").write_text(f"{KEY}\n")
+    with create_llm_adapter(provider, **options) as llm:
+        found = [text for _ in range(4) for text in met(llm, "complete")]
+        found += [repr(llm), repr(vars(llm)), repr(llm._config)]  # type: ignore[attr-defined]  # where it might lie
+        (tmp_path / "key").unlink(missing_ok=True)
+        (tmp_path / "key").touch(mode=0o644)
+        (tmp_path / "key").write_text(KEY)
+        found += met(llm, "complete")
+    assert [request.key for request in scenario.requests][:4] == [KEY] * 4
+    assert len(found) > 18
+    check([*found, *logged])
+
+
+@pytest.mark.parametrize("fault", ["authentication", "bad_request", "rate_limited", "page", "reset", "hang"])
+def test_no_failed_embedding_shows_the_key(server: FaultServer, logged: list[str], fault: str) -> None:
+    """The errors of an embedder, with their causes and the variables of every frame, and the embedder itself."""
+    scenario = server.scenario(then=step(fault, repeat_key=True))
+    options = {"api_key": KEY, "base_url": scenario.url("openai"), "max_retries": 0, "dimension": 8, "timeout": 0.3}
+    embedder = get_registry().create_embedder("openai", options)
+    found = unembedded(embedder)
+    embedder.close()
+    assert scenario.requests[0].key == KEY
+    assert len(found) > 1
+    check([*found, repr(embedder), *logged])
+
+
+def test_no_record_of_the_fault_server_shows_the_key(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the server saw may be printed, compared in a failed check, or saved as the table of faults."""
+    scenario = server.scenario()
+    with create_llm_adapter("openai", api_key=KEY, base_url=scenario.url("openai")) as llm:
+        llm.complete(ASKED)
+    [request] = scenario.requests
+    assert (request.key, request.asked and request.asked.key) == (KEY, KEY)
+    check([repr(request), repr(request.asked), repr(scenario), json.dumps(request.as_json())])
+    subject = find_subject(PluginRegistry.discover(), "llm:openai", variant="chat")
+    faults = ("authentication", "bad_request", "reset")
+    rows = list(faults_table.meet(subject, "openai", server, only=faults))
+    assert len(rows) == 12
+    faults_table.print_faults(rows, [], 120)
+    shown = [capsys.readouterr().out, json.dumps(faults_table.as_dict(rows, [])), repr(rows)]
+    assert not [text for text in shown if "sk-conformance" in text]
 
 
 def test_no_store_holds_the_key(server: FaultServer, tmp_path: Path, logged: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -85,3 +86,13 @@ def test_a_sound_adapter_and_a_broken_one(
     assert not as_dict(broken, [])["ok"]
     print_faults(broken, [], 120)
     assert "builtins.ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_a_call_that_never_ends_is_a_line_too(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter that hangs spoils its own line, and not the table."""
+    released = threading.Event()
+    monkeypatch.setattr("ctxkit_conformance.llms.base.PATIENCE", 0.2)
+    monkeypatch.setattr(ToyOpenAI, "complete", lambda *_arguments, **_options: released.wait(30))
+    found = next(meet(subject("toy"), "openai", server, only=["ok"]))
+    released.set()
+    assert (found.how, found.found, found.ok) == ("complete", "does not end", False)

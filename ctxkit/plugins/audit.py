@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from ctxkit.hookspecs import ENTRY_POINT_GROUP
 from ctxkit.plugins.component import normalized
 from ctxkit.plugins.installed import entry_points
 from ctxkit.plugins.packages import Package, opened
+from ctxkit.plugins.ranges import is_within
 
 CORE = "ctxkit-core"
 Verdict: TypeAlias = Literal["passed", "failed", "not checked"]
@@ -224,11 +226,20 @@ def _metadata(package: Package, probed: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def _core_range(requires: list[str]) -> Check:
-    """Return the check of the version range on the core: it needs a lower and an upper end."""
+    """Return the check of the version range on the core: it needs both ends, with the core that runs between them."""
     ranges = [match[2].strip() for each in requires if (match := _REQUIREMENT.match(each)) and _is_core(match[1])]
     found = ranges[0] if ranges else "no dependency on it"
     exact = "==" in found or "~=" in found
     bounded = bool(ranges) and (exact or ("<" in found and ">" in found))
+    running = metadata.version(CORE)
+    if bounded and not is_within(running, found):
+        return _check(
+            f"range of {CORE}",
+            False,  # noqa: FBT003 - the verdict
+            f"{found}, but this is {running}",
+            "pip refuses to install it beside this ctxkit; where it is installed all the same, nobody tried the two.",
+            f"try it with {CORE} {running} and widen the range, or install a {CORE} that is within it.",
+        )
     return _check(
         f"range of {CORE}",
         bounded,

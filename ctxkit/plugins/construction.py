@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ctxkit import interfaces
 from ctxkit.errors import ConfigError, CtxkitError, MissingDependencyError, PluginLoadError
 from ctxkit.interfaces import Kind
+from ctxkit.interfaces.models import EmbeddingModel
 from ctxkit.plugins.component import Component
 from ctxkit.plugins.failures import one_line
 
@@ -82,6 +83,24 @@ def _load_class(component: Component, target: str, interface: type) -> Any:
         absent = ", ".join(sorted(getattr(factory, "__abstractmethods__", ())))
         raise _load_failure(component, f"{target} does not implement {absent}")
     return factory
+
+
+def load_models(component: Component) -> list[EmbeddingModel]:
+    """Return the models that an embedder announces, none if it announces none.
+
+    Raises MissingDependencyError, or PluginLoadError when the import or the listing fails or gives something else.
+    """
+    target = component.spec.models
+    if target is None:
+        return []
+    listing = load_target(component, target)
+    try:
+        found = list(listing())
+    except Exception as exc:
+        raise _load_failure(component, f"{target} lists no models: {one_line(exc)}") from exc
+    if not all(isinstance(each, EmbeddingModel) for each in found):
+        raise _load_failure(component, f"{target} lists something that is no ctxkit.interfaces.models.EmbeddingModel")
+    return found
 
 
 def load_config_class(component: Component) -> type[BackendConfig]:

@@ -17,7 +17,7 @@ from functools import partial
 from ctxkit.hookspecs import ENTRY_POINT_GROUP
 from ctxkit.interfaces import BackendSpec, Kind
 from ctxkit.plugins.component import Component, HookCall, PluginRecord, Status, normalized
-from ctxkit.plugins.failures import load_error, load_fix, one_line
+from ctxkit.plugins.failures import load_error, load_fix, not_installed, one_line
 from ctxkit.plugins.heavy import heavy_modules
 from ctxkit.plugins.hooks import COMMANDS, Hook, IncompatibleSpecError, announced, read_hooks
 from ctxkit.plugins.installed import entry_points, installed, load_entry_point
@@ -43,10 +43,13 @@ class Loaded:
 def discover(policy: LoadPolicy, path: Sequence[str] | None = None) -> list[Loaded]:
     """Load every permitted plugin among the distributions on `path` (default: sys.path), sorted by name.
 
-    A plugin that fails is logged and recorded; under a strict policy it raises PluginLoadError.
+    A plugin that fails is logged and recorded; under a strict policy it raises PluginLoadError. So is a name that is
+    permitted and that no plugin has, for which a strict policy raises PluginNotFoundError.
     """
     outcomes = []
-    for record, importer in sorted(_candidates(path), key=lambda found: _order(found[0])):
+    found = sorted(_candidates(path), key=lambda candidate: _order(candidate[0]))
+    _report_unmatched(policy, [record for record, _ in found])
+    for record, importer in found:
         refusal = policy.refusal(record)
         if refusal is not None:
             outcomes.append(Loaded(replace(record, status="blocked", error=refusal)))
@@ -109,6 +112,16 @@ def report(record: PluginRecord, *, strict: bool) -> None:
     """Log the plugin's failure once, or raise it as PluginLoadError when strict."""
     error = load_error(record)
     if strict:
+        raise error
+    logger.warning("%s", error)
+
+
+def _report_unmatched(policy: LoadPolicy, records: Sequence[PluginRecord]) -> None:
+    names = policy.unmatched(records)
+    if not names:
+        return
+    error = not_installed(names, records)
+    if policy.strict:
         raise error
     logger.warning("%s", error)
 

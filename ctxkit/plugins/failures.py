@@ -75,6 +75,17 @@ def unavailable(plugin: PluginRecord) -> PluginLoadError | PluginNotFoundError:
     return load_error(plugin)
 
 
+def not_installed(names: Sequence[str], plugins: Iterable[PluginRecord]) -> PluginNotFoundError:
+    """Return the error for names in the list of what may load that no installed plugin answers to."""
+    there = sorted({name for plugin in plugins for name in (plugin.distribution, plugin.entry_point)})
+    close = [match for name in names for match in difflib.get_close_matches(name, there, n=1)]
+    guess = f"did you mean {' and '.join(map(repr, close))}? " if close else ""
+    return PluginNotFoundError(
+        f"{ALLOW} lists {' and '.join(map(repr, names))}, but no installed plugin is called that.",
+        fix=f"{guess}`ctxkit plugins list` shows all that are installed.",
+    )
+
+
 def ambiguous(name: str, matches: Iterable[Component]) -> AmbiguousPluginError:
     """Return the error for a bare name that several distributions chose."""
     found = list(matches)

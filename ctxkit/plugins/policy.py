@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ctxkit.errors import ConfigError
@@ -45,6 +45,11 @@ class LoadPolicy:
         if self.allow is not None and not names & self.allow:
             return f"{ALLOW} does not list it"
         return None
+
+    def unmatched(self, plugins: Sequence[PluginRecord]) -> list[str]:
+        """Return the names in the allow list that belong to no plugin."""
+        known = {normalized(name) for plugin in plugins for name in (plugin.entry_point, plugin.distribution)}
+        return sorted((self.allow or frozenset()) - known)
 
 
 def _names(environ: Mapping[str, str], variable: str) -> frozenset[str]:

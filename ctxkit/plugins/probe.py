@@ -73,6 +73,7 @@ def _component_error(component: Component) -> str | None:
     steps: list[Callable[[], object]] = [
         lambda: construction.load_factory(component),
         lambda: construction.load_config_class(component),
+        lambda: construction.load_models(component),
     ]
     if component.spec.async_factory:
         target = component.spec.async_factory

@@ -29,10 +29,12 @@ from ctxkit.providers.provider import Provider
 
 _LONGEST_QUOTE: Final = 300  # characters of the provider's own words
 _QUOTA: Final = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached", "billing_not_active"})
+_QUOTA_WORDS: Final = re.compile(r"credit balance is too low", re.IGNORECASE)  # Anthropic's, with status 400
 _TOO_LONG: Final = frozenset({"context_length_exceeded", "request_too_large", "exceed_context_size_error"})
 _TOO_LONG_WORDS: Final = re.compile(
     r"prompt is too long|maximum context length|exceeds? the (?:available |model'?s? )?context|context (?:window|size)"
-    r"|maximum input length|max_tokens_per_request|input is too long",
+    r"|maximum input length|max_tokens_per_request|input is too long"
+    r"|max_tokens must be at least 1, got -",  # what vLLM says when a prompt leaves no room for an answer
     re.IGNORECASE,
 )
 _REFUSED: Final = frozenset({"content_policy_violation", "content_filter", "invalid_prompt", "moderation_blocked"})
@@ -47,6 +49,16 @@ _NOT_TAKEN_WORDS: Final = re.compile(
     r"[`'\"]?(?P<name>[a-z][a-z_]*)[`'\"]?(?::| is| are)[^.]{0,40}?"
     r"(?:deprecated|not supported|unsupported|not permitted|no longer)",
 )
+# FastAPI's way to say it, which vLLM quotes.
+_FORBIDDEN_WORDS: Final = re.compile(r"'extra_forbidden', 'loc': [(\[]'body', '(?P<name>[a-z_]+)'")
+
+
+class ReportedError(Exception):
+    """What a provider reported in the place of an answer, as a mapping in `body`; not an error for users."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__("an error in the place of an answer")
+        self.body = body
 
 
 @dataclass(frozen=True)
@@ -100,8 +112,8 @@ def translated(exc: Exception, about: Circumstances) -> Failure:
         return _from_answer(_said(exc, status), about)
     if any("Timeout" in name for name in classes):
         return Failure(_timeout(about))
-    if isinstance(getattr(exc, "body", None), Mapping):
-        return _from_answer(_said(exc, 0), about)  # an error in the middle of a stream
+    if isinstance(getattr(exc, "body", None), (Mapping, str)):
+        return _from_answer(_said(exc, _status_within(exc)), about)  # in the middle of a stream, or with status 200
     if classes & {"APIConnectionError", "TransportError", "RequestError", "StreamError", "OSError"}:
         return Failure(_unreachable(exc, about), passing=True)
     return Failure(unreadable(about.provider, f"the answer cannot be read ({type(exc).__name__})", about.address))
@@ -161,15 +173,23 @@ def _said(exc: Exception, status: int) -> _Said:
     names = frozenset(str(error.get(field, "")).lower() for field in ("code", "type") if error.get(field))
     headers = getattr(getattr(exc, "response", None), "headers", None) or {}
     parameter = error.get("param")
-    words = str(error.get("message") or "")
+    words = str(error.get("message") or error.get("detail") or "")
     if not words and isinstance(body, str) and "<" not in body:
         words = body  # not a page of HTML
     return _Said(status, words, names, parameter if isinstance(parameter, str) else None, headers)
 
 
+def _status_within(exc: Exception) -> int:
+    """Return the status that an error names itself where its answer has none: its code, if that is one; else 0."""
+    body: Any = getattr(exc, "body", None)
+    error = body.get("error", body) if isinstance(body, Mapping) else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 0  # noqa: PLR2004 - statuses of errors
+
+
 def _from_answer(said: _Said, about: Circumstances) -> Failure:  # noqa: PLR0911 - one line for each kind of error
     wait = seconds_asked(said.headers)
-    if said.names & _QUOTA or said.status == 402:  # noqa: PLR2004 - payment required
+    if said.names & _QUOTA or said.status == 402 or _QUOTA_WORDS.search(said.words):  # noqa: PLR2004 - payment required
         return Failure(_limited(said, about, "its quota is used up, and waiting does not help", None))
     if said.status == 413 or said.names & _TOO_LONG:  # noqa: PLR2004 - content too large
         return Failure(_too_long(said, about))
@@ -177,6 +197,8 @@ def _from_answer(said: _Said, about: Circumstances) -> Failure:  # noqa: PLR0911
         return Failure(refused(about.provider, about.quoted(said.words)))
     if said.status in {400, 422}:
         return _rejected(said, about)
+    if said.status in {0, 500} and _TOO_LONG_WORDS.search(said.words):
+        return Failure(_too_long(said, about))
     if said.status in {401, 403} or (said.status < 400 and said.names & _KEYS):  # noqa: PLR2004 - in a stream
         return Failure(_key_failed(said, about))
     if said.status == 404 or (said.status < 400 and said.names & _MODEL):  # noqa: PLR2004
@@ -198,7 +220,7 @@ def _rejected(said: _Said, about: Circumstances) -> Failure:
     error = _unwanted(said, about)
     if said.names & _NOT_TAKEN and said.parameter:
         return Failure(error, parameter=said.parameter)
-    found = _NOT_TAKEN_WORDS.search(said.words)
+    found = _FORBIDDEN_WORDS.search(said.words) or _NOT_TAKEN_WORDS.search(said.words)
     return Failure(error, parameter=found["name"] if found else None)
 
 
@@ -235,11 +257,12 @@ def _key_failed(said: _Said, about: Circumstances) -> AuthenticationFailedError:
 def _not_found(said: _Said, about: Circumstances) -> LLMError:
     """Return the error for a model that is not there, or for an address under which there is no API at all."""
     provider = about.provider
+    own = provider.owns(about.address)
+    listed = f"the models are listed at {provider.model_page}" if own else f"{about.address} has to have it"
     if "model" in said.words.lower() or said.names & _MODEL:
         return ModelNotFoundError(
             f"model not found: {about.model!r}{_status(said)}: {_words(said, about)}",
-            fix=f"correct the option model, or use a key that may have it; the models are listed at"
-            f" {provider.model_page if provider.owns(about.address) else about.address}.",
+            fix=f"correct the option model, or use a key that may have it; {listed}.",
             backend=provider.name,
         )
     return ProviderUnavailableError(
@@ -303,4 +326,5 @@ def _status(said: _Said) -> str:
 
 
 def _words(said: _Said, about: Circumstances) -> str:
-    return about.quoted(said.words) or "it did not say why."
+    words = about.quoted(said.words) or "it did not say why."
+    return words if words.endswith((".", "!", "?")) else f"{words}."

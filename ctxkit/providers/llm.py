@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from abc import abstractmethod
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from ctxkit.providers.config import ProviderLLMConfig
 from ctxkit.providers.dialect import Dialect
 from ctxkit.providers.failures import Circumstances, Failure, translated
 from ctxkit.providers.keys import KeySource
+from ctxkit.providers.library import VendorLibrary
 from ctxkit.providers.messages import checked_messages, plain
 from ctxkit.providers.parameters import Parameters
 from ctxkit.providers.provider import Provider
@@ -26,12 +26,13 @@ from ctxkit.providers.streams import AnswerStream, AsyncAnswerStream, Ending
 class ProviderLLM(LLM):
     """Asks a provider through its own library, and asks again where that may help.
 
-    A subclass says who the provider is, makes the library's clients, without retries of their own, and chooses the
-    dialect. The key is looked up for each call. Errors are raised outside of what caused them, so that no frame of the
-    library, whose variables hold the key, hangs on them.
+    A subclass says who the provider is and what library asks it, and chooses the dialect. One whose library is not like
+    the others makes its clients itself. The key is looked up for each call. Errors are raised outside of what caused
+    them, so that no frame of the library, whose variables hold the key, hangs on them.
     """
 
     provider: ClassVar[Provider]
+    library: ClassVar[VendorLibrary]
     roles: ClassVar[Sequence[str]] = ("system", "user", "assistant", "tool")
     renamed: ClassVar[Mapping[str, str]] = {}
 
@@ -48,16 +49,16 @@ class ProviderLLM(LLM):
         )
         self._closed = False
 
-    @abstractmethod
     def make_client(self, address: str, connect: float) -> Any:
         """Return the library's client that waits, without retries; its `api_key` is set before each call.
 
         `connect` is how many seconds each of the provider's addresses may take to connect.
         """
+        return self.library.make_client(address, self._config.timeout, connect)
 
-    @abstractmethod
     def make_async_client(self, address: str, connect: float) -> Any:
         """Return the library's asynchronous client."""
+        return self.library.make_async_client(address, self._config.timeout, connect)
 
     def complete(
         self,
@@ -126,7 +127,7 @@ class ProviderLLM(LLM):
                     if piece := reader.feed(event):
                         given = True
                         yield piece
-                ending.completion = reader.completion()
+                ending.completion = call.whole(reader.completion())
             except Exception as exc:  # noqa: BLE001 - as above
                 failure = call.failed(exc)
             else:
@@ -150,7 +151,7 @@ class ProviderLLM(LLM):
                     if piece := reader.feed(event):
                         given = True
                         yield piece
-                ending.completion = reader.completion()
+                ending.completion = call.whole(reader.completion())
             except Exception as exc:  # noqa: BLE001 - as above
                 failure = call.failed(exc)
             else:
@@ -214,7 +215,11 @@ class _Call:
 
     def read(self, answer: Any) -> Completion:
         """Return what an answer holds."""
-        return self._dialect.completion(answer)
+        return self.whole(self._dialect.completion(answer))
+
+    def whole(self, completion: Completion) -> Completion:
+        """Return the answer with the model that was asked, where the provider does not say which one answered."""
+        return completion if completion.model else completion.model_copy(update={"model": self._about.model})
 
     def failed(self, exc: Exception) -> Failure:
         """Return what an exception means."""

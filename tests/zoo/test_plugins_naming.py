@@ -61,6 +61,21 @@ def test_blocked_is_never_imported(install: Install, discover: Discover, tmp_pat
         discover(CTXKIT_PLUGINS="other").find("tokenizer", "acme-one")
 
 
+def test_a_permitted_name_that_nobody_has(good: Install, discover: Discover, caplog: pytest.LogCaptureFixture) -> None:
+    """A slip in the allow list is said once, with what was meant; where failures are errors, it is one."""
+    good("acme-one", "one")
+    discover(CTXKIT_PLUGINS="acme-one")
+    assert not caplog.records
+    discover(CTXKIT_PLUGINS="acme-onne, acme-one")
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(
+        "CTXKIT_PLUGINS lists 'acme-onne', but no installed plugin is called that. Fix: did you mean"
+    )
+    assert "'acme-one'?" in line
+    with pytest.raises(PluginNotFoundError, match="lists 'acme-onne'"):
+        discover(CTXKIT_PLUGINS="acme-onne", CTXKIT_STRICT_PLUGINS="1")
+
+
 @pytest.mark.parametrize("switch", ["maybe", "2"])
 def test_strict_switch_is_checked(discover: Discover, switch: str) -> None:
     """A strict switch that is neither on nor off is refused rather than guessed."""

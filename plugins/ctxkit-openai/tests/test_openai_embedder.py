@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final
 
+import ctxkit_openai
 import numpy as np
 import pytest
 from ctxkit_conformance.faults import FaultServer, Scenario, step
 from ctxkit_openai.batching import Batcher
-from ctxkit_openai.config import OpenAIEmbedderConfig
+from ctxkit_openai.config import DIMENSIONS, OpenAIEmbedderConfig
 from ctxkit_openai.embedder import OpenAIEmbedder, _decoded, _vectors
 from ctxkit_openai.kept import KeptVectors
 
@@ -22,6 +23,8 @@ from ctxkit.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
+from ctxkit.llm.embeddings import EmbeddingProvider
+from ctxkit.plugins import PluginRegistry
 
 KEY: Final = "sk-test-0123456789abcdef"
 SOON: Final = {"retry-after-ms": "5"}
@@ -184,6 +187,17 @@ def test_a_server_that_does_not_know_dimensions(server: FaultServer) -> None:
         assert made._parameters.leave_out("dimensions", {"dimensions": 8})
         assert made.embed_documents(["a"]).shape == (1, 8)
     assert "dimensions" not in scenario.requests[0].body
+
+
+def test_models_are_listed_with_the_length_of_their_vectors() -> None:
+    """Whoever asks for the models sees OpenAI's, and that each is somewhere else; the lengths are those sent back."""
+    registry = PluginRegistry()
+    registry.register(ctxkit_openai)
+    with EmbeddingProvider("text-embedding-3-large", registry=registry, api_key=KEY) as provider:
+        listed = provider.list_available_models()
+        assert {name: model["dimension"] for name, model in listed.items()} == DIMENSIONS
+        assert not any(model["on_this_machine"] for model in listed.values())
+        assert (provider.provider, provider.get_dimension()) == ("openai", 3072)
 
 
 def test_fingerprint_names_what_makes_the_vectors() -> None:

@@ -5,45 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from ctxkit_conformance.faults import FaultServer, Recorded, Scenario, step
+from ctxkit_conformance.faults import FaultServer, Scenario, step
 from ctxkit_openai.config import OpenAIConfig
 from ctxkit_openai.llm import OpenAILLM
+from provider_cases import ASKED, WORDS, ProviderCases, fault_server, gap, own_environment
 
-from ctxkit.errors import LLMError, ProviderTimeoutError, ProviderUnavailableError, RateLimitedError
-from ctxkit.interfaces import Completion, Message
+from ctxkit.errors import LLMError, ProviderUnavailableError
+from ctxkit.interfaces import Completion
 from ctxkit.llm.adapters import create_llm_adapter
 from ctxkit.providers import AnswerStream, AsyncAnswerStream
 
 KEY: Final = "sk-test-0123456789abcdef"
-WORDS: Final = "Where is the boat?"
-ASKED: Final[list[Message]] = [{"role": "user", "content": WORDS}]
 TOOL: Final = {"name": "find", "description": "Finds.", "parameters": {"type": "object", "properties": {}}}
 APIS: Final = pytest.mark.parametrize("api", ["chat", "responses"])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[FaultServer]:
-    """The provider."""
-    with FaultServer() as made:
-        yield made
+__all__ = ["fault_server", "own_environment"]  # fixtures
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep keys, addresses and proxies of whoever runs the tests out of them."""
-    for name in [name for name in os.environ if name.startswith("OPENAI_") or name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
+class TestOpenAI(ProviderCases):
+    """What holds of every provider."""
+
+    provider = "openai"
+    package = "ctxkit_openai"
+    wire = "openai"
+    key = "sk-test-0123456789abcdef"
+    key_variable = "OPENAI_API_KEY"
 
 
 def adapter(where: Scenario, **options: Any) -> OpenAILLM:
@@ -54,25 +47,6 @@ def adapter(where: Scenario, **options: Any) -> OpenAILLM:
 def bodies(where: Scenario) -> list[Any]:
     """Return what was sent."""
     return [request.body for request in where.requests]
-
-
-def gap(first: Recorded, second: Recorded) -> float:
-    """Return how many seconds after an answer the next request came."""
-    assert first.answered is not None
-    return second.received - first.answered
-
-
-def test_importing_the_plugin_imports_no_library() -> None:
-    """Neither the announcement nor making an adapter costs the import of openai; the first call does."""
-    program = """
-import sys
-import ctxkit_openai
-assert {"openai", "numpy", "pydantic"}.isdisjoint(sys.modules), "the announcement imports too much"
-from ctxkit.llm.adapters import create_llm_adapter
-create_llm_adapter("openai", api_key="sk-1234")
-assert "openai" not in sys.modules, "making an adapter imports the library"
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @APIS
@@ -181,26 +155,6 @@ def test_the_limit_has_the_name_that_is_understood(own: bool, name: str) -> None
     assert len(arguments) == 3
 
 
-def test_key_is_looked_up_for_each_call(server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new key in the file or the environment is used by the adapter that is there, in every way of asking."""
-    file = tmp_path / "key"
-    file.touch(mode=0o600)
-    scenario = server.scenario()
-    with adapter(scenario, api_key=None, key_file=file) as llm:
-        for key in ("sk-first-000000", "sk-second-00000"):
-            file.write_text(key)
-            llm.complete(ASKED)
-            asyncio.run(llm.acomplete(ASKED))
-    with adapter(scenario, api_key=None) as llm:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-third-000000")
-        llm.complete(ASKED)
-    assert [request.key for request in scenario.requests] == [
-        *["sk-first-000000"] * 2,
-        *["sk-second-00000"] * 2,
-        "sk-third-000000",
-    ]
-
-
 def test_a_server_that_wants_no_key(server: FaultServer) -> None:
     """Nothing has to be configured for a server of one's own but its address."""
     scenario = server.scenario()
@@ -217,48 +171,6 @@ def test_the_pause_is_the_one_that_was_asked_for(server: FaultServer, wait: floa
         assert llm.generate_sync(WORDS) == WORDS
     first, second = scenario.requests
     assert gap(first, second) >= wait
-
-
-def test_time_for_retries_is_bounded(server: FaultServer) -> None:
-    """However many retries are allowed, none begins after retry_for, and a longer wait is not begun."""
-    scenario = server.scenario(then=step("unavailable"))
-    with adapter(scenario, max_retries=20, retry_for=1.0) as llm, pytest.raises(ProviderUnavailableError):
-        llm.complete(ASKED)
-    assert 2 <= len(scenario.requests) <= 4, "pauses of 0.25, 0.5 and 1 second at least do not fit into one"
-    long = server.scenario(then=step("rate_limited", retry_after=2.0))
-    with adapter(long, max_retries=5, retry_for=1.0) as llm, pytest.raises(RateLimitedError) as caught:
-        llm.complete(ASKED)
-    assert (caught.value.retry_after, len(long.requests)) == (2.0, 1)
-
-
-def test_a_used_up_quota_is_not_asked_again(server: FaultServer) -> None:
-    """Waiting does not fill an account, and the message says so."""
-    scenario = server.scenario(then=step("quota"))
-    with (
-        adapter(scenario, max_retries=3) as llm,
-        pytest.raises(RateLimitedError, match=r"rate limit.*quota is used up"),
-    ):
-        llm.complete(ASKED)
-    assert len(scenario.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("rate_limited", "rate limit"),
-        ("authentication", "authentication"),
-        ("model_not_found", "model not found"),
-        ("reset", "connection"),
-        ("hang", "timeout"),
-    ],
-)
-def test_errors_hold_the_words_that_users_look_for(server: FaultServer, fault: str, words: str) -> None:
-    """Code that searches str(error) finds what it finds for every provider."""
-    patience = 0.3 if fault == "hang" else 30.0
-    scenario = server.scenario(step(fault))
-    with adapter(scenario, max_retries=0, timeout=patience) as llm, pytest.raises(LLMError) as caught:
-        llm.complete(ASKED)
-    assert words in str(caught.value).lower()
 
 
 def test_marks_for_a_cache_do_no_harm(server: FaultServer) -> None:
@@ -304,30 +216,6 @@ def test_a_redirection_takes_the_key_nowhere(server: FaultServer) -> None:
             thread.join()
     assert len(portal.seen) == 1  # type: ignore[attr-defined]
     assert not target.requests
-
-
-def test_an_address_that_swallows_everything() -> None:
-    """A network that is cut without a word costs the timeout, in every way of asking, and not for ever."""
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        address = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1"
-        crowd = [socket.socket() for _ in range(4)]  # the queue is full, and further calls for a connection get lost
-        for each in crowd:
-            each.settimeout(0)
-            each.connect_ex(deaf.getsockname())
-        try:
-            llm = OpenAILLM(OpenAIConfig(base_url=address, api_key=KEY, timeout=0.4, max_retries=3))
-            with llm:
-                with pytest.raises(ProviderTimeoutError, match="timeout"):
-                    llm.complete(ASKED)
-                with pytest.raises(ProviderTimeoutError, match="timeout"):
-                    list(llm.stream(ASKED))
-                with pytest.raises(ProviderTimeoutError, match="timeout"):
-                    asyncio.run(llm.acomplete(ASKED))
-        finally:
-            for each in crowd:
-                each.close()
 
 
 def test_a_name_that_nobody_knows() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiktoken_vocab import encodings
 
-from ctxkit.errors import TokenizerError, UnsupportedError
+from ctxkit.errors import ConfigError, TokenizerError, UnsupportedError
 from ctxkit.tokens import TokenCounter
 
 NAMES = ["cl100k_base", "o200k_base"]
@@ -249,3 +249,22 @@ def test_token_counter_takes_it_by_name() -> None:
     assert counter.exact
     assert counter.count_tokens("Hello, world!") == 4
     assert counter.truncate_to_tokens("Hello, world!", 2) == "Hello,"
+
+
+def test_token_counter_takes_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The model chooses the encoding; without its vocabulary a line says so, or an error where that was asked."""
+    assert TokenCounter("tiktoken", options={"model": "gpt-4"}).name == "cl100k_base"
+    assert TokenCounter("tiktoken", options={"model": "gpt-4o"}).name == "o200k_base"
+    with caplog.at_level(logging.WARNING, "ctxkit"):
+        counter = TokenCounter("tiktoken", options={"model": "gpt-4", "directory": tmp_path})
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"the vocabulary of cl100k_base is not in {tmp_path}: tokens are estimated, never too few")
+    assert (counter.name, counter.exact) == ("estimate", False)
+    with pytest.raises(TokenizerError, match=r"cl100k_base is not in .* Fix: with a network"):
+        TokenCounter("tiktoken", options={"model": "gpt-4", "directory": tmp_path, "exact": True})
+    with pytest.raises(ConfigError, match="no encoding is known for the model 'gpt-99'; name one with encoding"):
+        TokenCounter("tiktoken", options={"model": "gpt-99"})
+    with pytest.raises(ConfigError, match="there is no such option"):
+        TokenCounter("tiktoken", options={"modell": "gpt-4"})
+    with pytest.raises(ConfigError, match="is made already"):
+        TokenCounter(make(), options={"model": "gpt-4"})

@@ -63,8 +63,10 @@ def completion(request: Recorded, wire: Wire, number: int) -> Reply:
 
 
 def fault_instead(request: Recorded, asked: Asked, wire: Wire) -> Reply | None:
-    """Return the error or the page that the step sends instead of an answer, None where it answers."""
+    """Return the error, the page or the text that the step sends instead of an answer, None where it answers."""
     step = request.step
+    if step.verbatim is not None:
+        return Verbatim(step.status, step.content_type, [step.verbatim.encode()], asked, headers=step.headers)
     if step.problem == "bad_gateway":
         return Verbatim(502, _HTML, [_PAGE % (b"502 Bad Gateway", b"502 Bad Gateway")], asked)
     if step.delivery == "page":

@@ -27,7 +27,7 @@ class Recorded:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # the key is among them
     body: Any
     step: Step
     received: float

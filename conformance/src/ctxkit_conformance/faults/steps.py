@@ -59,6 +59,9 @@ class Step:
     `retry_after` is seconds, sent in the form that `retry_form` says, or text to send as it is. `usage` are the tokens
     of input and output, `model` the name the answer bears, `gap` the seconds between the parts of a drip. `repeat_key`
     puts the key into the message of an error, as some gateways do. `escaped` writes JSON in ASCII.
+
+    `verbatim` is sent as it stands in place of all that, with `status` and `content_type`: what a server says that only
+    resembles the provider.
     """
 
     name: str = "ok"
@@ -76,6 +79,9 @@ class Step:
     repeat_key: bool = False
     escaped: bool = False
     by_character: bool = False
+    verbatim: str | None = None
+    status: int = 200
+    content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def retry_headers(self) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Asked:
     """
 
     endpoint: str
-    key: str
+    key: str = field(repr=False)  # a report of a failed check shows what it compared
     model: str = ""
     system: str = ""
     turns: tuple[tuple[str, str], ...] = ()

@@ -213,7 +213,7 @@ class _Immortal(Driver):
     @override
     async def close(self) -> None:
         self._all.append(self)
-        await self._write(self._store.close)
+        await self._calls.run(self._store.close, in_order=True)
 
 
 class AsyncThreadsStay(Native):

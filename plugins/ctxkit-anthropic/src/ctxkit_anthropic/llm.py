@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ctxkit.providers import Provider, ProviderLLM
-from ctxkit_anthropic.client import ANTHROPIC, make_async_client, make_client
+from ctxkit.providers import Provider, ProviderLLM, VendorLibrary
+from ctxkit_anthropic.client import ANTHROPIC, LIBRARY
 from ctxkit_anthropic.config import AnthropicConfig
 from ctxkit_anthropic.messages import Messages
 
@@ -18,15 +18,8 @@ class AnthropicLLM(ProviderLLM):
     """
 
     provider: ClassVar[Provider] = ANTHROPIC
+    library: ClassVar[VendorLibrary] = LIBRARY
 
     def __init__(self, config: AnthropicConfig | None = None) -> None:
         config = config or AnthropicConfig()
         super().__init__(config, Messages(cache=config.cache))
-
-    def make_client(self, address: str, connect: float) -> Any:
-        """Return the library's client that waits."""
-        return make_client(address, self._config.timeout, connect)
-
-    def make_async_client(self, address: str, connect: float) -> Any:
-        """Return the library's asynchronous client."""
-        return make_async_client(address, self._config.timeout, connect)

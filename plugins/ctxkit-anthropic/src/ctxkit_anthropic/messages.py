@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from ctxkit.interfaces import Completion, ToolCall, Usage
 from ctxkit.providers import Dialect, StreamReader, refused, unreadable
+from ctxkit.providers.forms import system_of, turns_of
 from ctxkit_anthropic.client import ANTHROPIC
-from ctxkit_anthropic.format import system_of, tool_call, tool_of, turns_of
+from ctxkit_anthropic.format import tool_call, tool_of
 
 _MARK: Final = {"type": "ephemeral"}
 _FINISH: Final[Mapping[str, str]] = {

@@ -38,5 +38,6 @@ def ctxkit_embedders() -> list[BackendSpec]:
             requires=("numpy", "openai"),
             install_hint="pip install ctxkit-openai",
             harness="ctxkit_openai.harness:OpenAIEmbedderHarness",
+            models="ctxkit_openai.listing:usual_models",
         )
     ]

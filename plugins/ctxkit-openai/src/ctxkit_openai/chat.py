@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ctxkit.interfaces import Completion, ToolCall, Usage
-from ctxkit.providers import Dialect, StreamReader, refused, unreadable
+from ctxkit.providers import Dialect, ReportedError, StreamReader, refused, unreadable
+from ctxkit.providers.messages import text_of
 from ctxkit_openai.client import OPENAI
 
 _FINISH: Final[Mapping[str, str]] = {"function_call": "tool_calls"}
@@ -40,29 +44,42 @@ class Chat(Dialect):
         """Return what an answer holds."""
         if not hasattr(answer, "choices"):
             raise unreadable(OPENAI, "what came is not an answer but perhaps a page")
+        if getattr(answer, "error", None):
+            raise ReportedError({"error": answer.error})  # llama.cpp and some gateways send it with status 200
         if not answer.choices:
             raise unreadable(OPENAI, "an answer without any choice came")
         choice = answer.choices[0]
         message = choice.message
         calls = [
-            ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments or "")
+            _tool_call(call.id, call.function.name, call.function.arguments)
             for call in message.tool_calls or ()
             if getattr(call, "function", None) is not None
         ]
         finish = choice.finish_reason or "stop"
         refusal = getattr(message, "refusal", None)
-        return _finished(message.content or "", calls, finish, refusal, (answer.model, answer.usage))
+        return _finished(text_of(message.content), calls, finish, refusal, (answer.model, answer.usage))
 
     def reader(self) -> StreamReader:
         """Return a reader for one stream."""
         return _ChatReader()
 
 
+@dataclass
+class _Call:
+    """A call as far as its parts have come."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
 class _ChatReader(StreamReader):
     def __init__(self) -> None:
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls: list[_Call] = []
+        self._at: dict[int, _Call] = {}
+        self._begun = False
         self._finish: str | None = None
         self._about: tuple[str, Any] = ("", None)
 
@@ -70,7 +87,11 @@ class _ChatReader(StreamReader):
         """Return the text of one chunk."""
         self._about = (event.model or self._about[0], event.usage or self._about[1])
         if not event.choices:
+            if event.usage is not None and self._begun:
+                # It comes after everything else, so the answer is whole, though nothing else says so.
+                self._finish = self._finish or "stop"
             return ""
+        self._begun = True
         choice = event.choices[0]
         self._finish = choice.finish_reason or self._finish
         delta = choice.delta
@@ -80,24 +101,56 @@ class _ChatReader(StreamReader):
             self._add(call)
         if getattr(delta, "refusal", None):
             self._refusal.append(delta.refusal)
-        text = str(delta.content or "")
+        text = text_of(delta.content)
         self._text.append(text)
         return text
 
     def _add(self, part: Any) -> None:
-        """Add a part of a call: its name comes once, its arguments in pieces."""
-        call = self._calls.setdefault(part.index or 0, {"id": "", "name": "", "arguments": ""})
-        call["id"] = part.id or call["id"]
-        if part.function is not None:
-            call["name"] = part.function.name or call["name"]
-            call["arguments"] += part.function.arguments or ""
+        """Add a part of a call: its name comes once, its arguments in pieces, or everything at once."""
+        function = part.function
+        call = self._at.get(part.index or 0)
+        if call is None or _begins_another(call, part.id, function):
+            # Some servers number no call, or each of them 0.
+            call = self._at[part.index or 0] = _Call()
+            self._calls.append(call)
+        call.id = part.id or call.id
+        if function is not None:
+            call.name = function.name or call.name
+            call.arguments += _arguments(function.arguments)
 
     def completion(self) -> Completion:
         """Return the whole answer."""
         if self._finish is None:
             raise unreadable(OPENAI, "the stream ended before the answer did")
-        calls = [ToolCall(**self._calls[place]) for place in sorted(self._calls)]
+        calls = [_tool_call(call.id, call.name, call.arguments) for call in self._calls]
         return _finished("".join(self._text), calls, self._finish, "".join(self._refusal), self._about)
+
+
+def _begins_another(call: _Call, identity: str | None, function: Any) -> bool:
+    """Whether a part belongs to another call than the one that has its number."""
+    if identity and call.id:
+        return identity != call.id
+    return bool(function is not None and function.name) and _is_whole(call.arguments)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        json.loads(arguments)
+    except ValueError:
+        return False
+    return True
+
+
+def _tool_call(identity: str | None, name: str, arguments: Any) -> ToolCall:
+    """Return a call; one that came without a name of its own is given one, by which its result finds it."""
+    return ToolCall(id=identity or f"call_{uuid.uuid4().hex}", name=name, arguments=_arguments(arguments))
+
+
+def _arguments(found: Any) -> str:
+    """Return the arguments of a call as text, which some servers send as values."""
+    if found is None or isinstance(found, str):
+        return found or ""
+    return json.dumps(found, ensure_ascii=False)
 
 
 def _finished(text: str, calls: list[ToolCall], finish: str, refusal: str | None, about: tuple[str, Any]) -> Completion:
@@ -107,7 +160,7 @@ def _finished(text: str, calls: list[ToolCall], finish: str, refusal: str | None
         raise refused(OPENAI, "a filter stopped the answer.")
     model, usage = about
     reason = "tool_calls" if calls and finish == "stop" else _FINISH.get(finish, finish)
-    return Completion(text=text, model=model, usage=_usage(usage), finish_reason=reason, tool_calls=tuple(calls))
+    return Completion(text=text, model=model or "", usage=_usage(usage), finish_reason=reason, tool_calls=tuple(calls))
 
 
 def _usage(usage: Any) -> Usage:

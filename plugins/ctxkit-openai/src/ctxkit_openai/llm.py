@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from ctxkit.providers import Provider, ProviderLLM
+from ctxkit.providers import Provider, ProviderLLM, VendorLibrary
 from ctxkit_openai.chat import Chat
-from ctxkit_openai.client import OPENAI, make_async_client, make_client
+from ctxkit_openai.client import LIBRARY, OPENAI
 from ctxkit_openai.config import OpenAIConfig
 from ctxkit_openai.responses import Responses
-
-if TYPE_CHECKING:
-    import openai
 
 
 class OpenAILLM(ProviderLLM):
@@ -23,6 +20,7 @@ class OpenAILLM(ProviderLLM):
     """
 
     provider: ClassVar[Provider] = OPENAI
+    library: ClassVar[VendorLibrary] = LIBRARY
     roles: ClassVar[tuple[str, ...]] = ("system", "developer", "user", "assistant", "tool")
     # OpenAI's newer models take only the second name, many compatible servers only the first.
     renamed: ClassVar[Mapping[str, str]] = {
@@ -34,11 +32,3 @@ class OpenAILLM(ProviderLLM):
         config = config or OpenAIConfig()
         own = OPENAI.owns(OPENAI.address_of(config.base_url))
         super().__init__(config, Responses() if config.api == "responses" else Chat(own=own))
-
-    def make_client(self, address: str, connect: float) -> openai.OpenAI:
-        """Return the library's client that waits."""
-        return make_client(address, self._config.timeout, connect)
-
-    def make_async_client(self, address: str, connect: float) -> Any:
-        """Return the library's asynchronous client."""
-        return make_async_client(address, self._config.timeout, connect)
