@@ -10,6 +10,7 @@ from ctxkit.local.index import Mask, Similarities, Slots
 from ctxkit.records import FloatVectors, Metric
 
 _BLOCK_CELLS = 4_000_000
+_ROWS_AT_ONCE = 256
 # Below this share of allowed rows it is cheaper to copy them out than to multiply with all.
 _GATHER_SHARE = 0.25
 
@@ -62,27 +63,24 @@ class ExactRows:
                 chosen = np.flatnonzero(allowed)
             else:
                 hidden = ~allowed
-        rows = self.rows if chosen is None else self.rows[chosen]
+        count = len(self.rows) if chosen is None else len(chosen)
         slots = np.full((len(queries), k), -1, dtype=np.int64)
         similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        block = max(1, _BLOCK_CELLS // max(1, len(rows)))
+        block = max(1, _BLOCK_CELLS // max(1, count))
         for start in range(0, len(queries), block):
-            part = queries[start : start + block]
-            scores = self._similarities(part, rows, chosen)
+            scores = self._similarities(queries[start : start + block], chosen)
             if hidden is not None:
                 scores[:, hidden] = -np.inf
-            best = _best(scores, min(k, len(rows)))
-            found = np.take_along_axis(scores, best, axis=1)
-            places = best if chosen is None else chosen[best]
-            slots[start : start + block, : best.shape[1]] = np.where(found == -np.inf, -1, places)
-            similarities[start : start + block, : best.shape[1]] = found
+            for query, row in enumerate(scores, start):
+                best = _best(row, min(k, count))
+                found = row[best]
+                places = best if chosen is None else chosen[best]
+                slots[query, : len(best)] = np.where(found == -np.inf, -1, places)
+                similarities[query, : len(best)] = found
         return slots, similarities
 
-    def _similarities(self, queries: FloatVectors, rows: FloatVectors, chosen: Slots | None) -> Similarities:
-        # For one query einsum reads the rows once, in order; BLAS takes two to four times as long.
-        products: Similarities = (
-            np.einsum("ij,j->i", rows, queries[0])[None, :] if len(queries) == 1 else queries @ rows.T
-        )
+    def _similarities(self, queries: FloatVectors, chosen: Slots | None) -> Similarities:
+        products = self._products(queries, chosen)
         if self.metric == "dot":
             return products
         extras = self.extras if chosen is None else self.extras[chosen]
@@ -92,6 +90,27 @@ class ExactRows:
         products *= 2.0
         products -= extras[None, :]
         products -= np.einsum("ij,ij->i", queries, queries)[:, None]
+        return products
+
+    def _products(self, queries: FloatVectors, chosen: Slots | None) -> Similarities:
+        if chosen is not None:
+            return self._gathered_products(queries, chosen)
+        if len(queries) == 1:
+            # Einsum reads the rows once, in order; BLAS takes two to four times as long.
+            single: Similarities = np.einsum("ij,j->i", self.rows, queries[0])[None, :]
+            return single
+        products: Similarities = queries @ self.rows.T
+        return products
+
+    def _gathered_products(self, queries: FloatVectors, chosen: Slots) -> Similarities:
+        """Copy out a few rows at a time, so that they are still in the processor's cache when they are multiplied."""
+        products = np.empty((len(queries), len(chosen)), dtype=np.float32)
+        room = np.empty((min(_ROWS_AT_ONCE, len(chosen)), queries.shape[1]), dtype=np.float32)
+        for start in range(0, len(chosen), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            rows = room[: len(chosen[some])]
+            self.rows.take(chosen[some], axis=0, out=rows, mode="clip")  # another mode would copy twice
+            products[:, some] = queries @ rows.T
         return products
 
 
@@ -112,10 +131,8 @@ def kept(vectors: FloatVectors, metric: Metric) -> tuple[FloatVectors, Similarit
 
 
 def _best(scores: Similarities, k: int) -> npt.NDArray[np.intp]:
-    """Return the columns of the k greatest of each row, greatest first."""
-    if k < scores.shape[1]:
-        chosen = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
-    else:
-        chosen = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
+    """Return the places of the k greatest, greatest first."""
+    if k >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    chosen = np.argpartition(scores, len(scores) - k)[len(scores) - k :]
+    return chosen[np.argsort(-scores[chosen], kind="stable")]
