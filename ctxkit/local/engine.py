@@ -125,7 +125,9 @@ class EngineStore(VectorStore):
         """Return the number of records that pass the filter."""
         node = parse(where)
         with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
-            return len(view) if node == And(()) else int(np.count_nonzero(view.mask(connection, node)))
+            if node == And(()):
+                return len(view)
+            return int(np.count_nonzero(view.selection(connection, node).rows))
 
     def query(
         self,
@@ -142,12 +144,10 @@ class EngineStore(VectorStore):
         queries = arguments.query_vectors(vectors, spec)
         node = parse(where)
         with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
-            mask = None if node == And(()) else view.mask(connection, node)
-            searcher = Searcher(view, spec.metric)
-            found = [
-                hits if least is None else [hit for hit in hits if hit.score >= least]
-                for hits in searcher.search(queries, limit, mask)
-            ]
+            chosen = None if node == And(()) else view.selection(connection, node)
+            found = Searcher(view, spec.metric).search(queries, limit, chosen)
+            if least is not None:
+                found = [[hit for hit in hits if -hit[0] >= least] for hits in found]
             return self._hits(connection, view, found, spec.metric, include_vectors=include_vectors)
 
     def text_query(self, text: str, k: int, *, where: Where | None = None) -> Hits:
@@ -155,7 +155,7 @@ class EngineStore(VectorStore):
         limit, words = check_k(k), arguments.checked_text(text)
         node = parse(where)
         with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
-            mask = None if node == And(()) else view.mask(connection, node)
+            mask = None if node == And(()) else view.selection(connection, node).rows
             found = lexical.search(connection, view, words, limit, mask, self._handle.session.place)
             return self._hits(connection, view, [found], None, include_vectors=False)[0]
 
@@ -265,27 +265,27 @@ class EngineStore(VectorStore):
         *,
         include_vectors: bool,
     ) -> list[Hits]:
-        rows_of = {hit.label: hit.row for hits in found for hit in hits}
+        rows_of = {label: row for hits in found for _, _, row, label in hits}
         labels = list(rows_of)
         if include_vectors:
             stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=True)
             self._handle.refuse_unsound(view, labels, stored)
 
-            def whole(hit: Found) -> Hit:
-                row = stored[hit.label]
-                return Hit(hit.id, hit.score, row.text, row.metadata, row.own_vector(), metric)
+            def whole(loss: float, record_id: str, _: int, label: int) -> Hit:
+                row = stored[label]
+                return Hit(record_id, -loss, row.text, row.metadata, row.own_vector(), metric)
 
-            return [Hits([whole(hit) for hit in hits]) for hits in found]
+            return [Hits([whole(*hit) for hit in hits]) for hits in found]
         texts = rows.fetch_texts(connection, labels, view.sums_of(list(rows_of.values())))
         if len(texts) < len(labels):
             bad = [view.ids[row] for label, row in rows_of.items() if label not in texts]
             raise damaged_rows(bad, self._handle.session.place)
 
-        def made(hit: Found) -> Hit:
-            text, metadata = texts[hit.label]
-            return Hit(hit.id, hit.score, text, rows.parsed(metadata), None, metric)
+        def made(loss: float, record_id: str, _: int, label: int) -> Hit:
+            text, metadata = texts[label]
+            return Hit(record_id, -loss, text, rows.parsed(metadata), None, metric)
 
-        return [Hits([made(hit) for hit in hits]) for hits in found]
+        return [Hits([made(*hit) for hit in hits]) for hits in found]
 
     def _pages(self, ids: list[str], node: Filter, since: int, *, include_vectors: bool) -> Iterator[Record]:
         place = self._handle.session.place

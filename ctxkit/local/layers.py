@@ -187,6 +187,8 @@ class Layers:
         usable = slots >= 0
         if wanted is not None:
             usable &= wanted[slots]
+        elif usable.all():
+            return slots, similarities
         short = np.flatnonzero(usable.sum(axis=1) < min(k, count))
         slots, similarities = _packed(slots, similarities, usable, k)
         if len(short):

@@ -32,12 +32,8 @@ def search(
         if not (view.labels[rows] == labels).all():
             raise place.corrupt("the text index names rows that do not exist.", fix="call `optimize()` on the store.")
         for (label, score), row in zip(page, rows.tolist(), strict=True):
-            if len(found) >= k and score < found[-1].score:
-                return _ordered(found)[:k]
+            if len(found) >= k and -score > found[-1][0]:
+                return sorted(found)[:k]
             if allowed[row]:
-                found.append(Found(row, label, view.ids[row], score))
-    return _ordered(found)[:k]
-
-
-def _ordered(found: list[Found]) -> list[Found]:
-    return sorted(found, key=lambda hit: (-hit.score, hit.id))
+                found.append((-score, view.ids[row], row, label))
+    return sorted(found)[:k]

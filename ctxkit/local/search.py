@@ -7,8 +7,8 @@ of a float32 sum, belong among the k; else it is asked for more, and in the end 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,13 @@ import numpy.typing as npt
 from ctxkit.errors import StoreCorruptError
 from ctxkit.local.faults import Place
 from ctxkit.local.index import Mask, Slots
-from ctxkit.local.view import View
+from ctxkit.local.view import Selection, View
 from ctxkit.records import FloatVector, FloatVectors, Metric
 
 Scores = npt.NDArray[np.float64]
+# One hit before its text is read: minus its score, its id, its row in the view, its label. The best sorts first, ties
+# by id.
+Found: TypeAlias = tuple[float, str, int, int]
 _GROWTH = 8
 _MOST_CANDIDATES = 16_384
 _BLOCK_ROWS = 1024
@@ -27,15 +30,6 @@ _QUERIES_AT_ONCE = 64
 _ROUNDING = 2.0**-24  # half a unit in the last place of float32
 _SMALLEST = 2.0**-126  # below it, float32 sums may be flushed to zero
 _LARGEST = 1e37  # beyond it, float32 sums may overflow
-
-
-class Found(NamedTuple):
-    """One hit before its text is read; `row` is its row in the view."""
-
-    row: int
-    label: int
-    id: str
-    score: float
 
 
 class Searcher:
@@ -46,50 +40,47 @@ class Searcher:
         self._metric: Metric = metric
         self._dimension = view.index.dimension
 
-    def search(self, queries: FloatVectors, k: int, mask: Mask | None) -> Iterator[list[Found]]:
-        """Yield, for each query, its best min(k, rows allowed); `mask` marks the allowed rows (None: all)."""
-        allowed = None if mask is None else self._view.slot_mask(mask)
-        matches = len(self._view.index) if allowed is None else int(np.count_nonzero(allowed))
+    def search(self, queries: FloatVectors, k: int, chosen: Selection | None) -> list[list[Found]]:
+        """Return, for each query, its best min(k, rows chosen); None chooses all."""
+        matches = len(self._view.index) if chosen is None else chosen.matches
         wanted = min(k, matches)
+        if not wanted:
+            return [[] for _ in queries]
+        found: list[list[Found]] = []
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
             block = queries[start : start + _QUERIES_AT_ONCE]
-            if not wanted:
-                yield from ([] for _ in block)
-                continue
-            for query, found in zip(block, self._proposed(block, wanted, matches, allowed), strict=True):
-                yield found if found is not None else self._every_row(query, wanted, mask)
+            proposed = self._proposed(block, wanted, matches, None if chosen is None else chosen.slots)
+            found += [
+                self._every_row(query, wanted, None if chosen is None else chosen.rows) if hits is None else hits
+                for query, hits in zip(block, proposed, strict=True)
+            ]
+        return found
 
     def _proposed(
         self, queries: FloatVectors, wanted: int, matches: int, allowed: Mask | None
     ) -> list[list[Found] | None]:
         """Return each query's hits, None where the index's proposals do not settle them."""
         results: list[list[Found] | None] = [None] * len(queries)
+        index = self._view.index
         bounds = self._error_bounds(queries)
-        open_ = np.flatnonzero(bounds < _LARGEST)
-        size = min(matches, self._view.index.candidates(wanted))
-        while len(open_):
+        open_ = [place for place, bound in enumerate(bounds.tolist()) if bound < _LARGEST]
+        size = min(matches, index.candidates(wanted))
+        while open_:
             asked = queries if len(open_) == len(queries) else queries[open_]
-            slots, proposed = self._view.index.search(asked, size, allowed)
-            scores = self._scores(asked, slots)
-            order = np.argsort(-scores, axis=1, kind="stable")
-            order += np.arange(0, scores.size, scores.shape[1])[:, None]
-            ranked = scores.take(order)
-            rows_ = self._view.rows_of_slots(slots.take(order))
-            last = ranked[:, wanted - 1]
-            settled = last > -np.inf
-            if size < matches and self._view.index.exact:
-                ceilings = proposed[:, -1] + self._slack(bounds[open_])
-                settled &= _final(ceilings, self._metric) < last
-            tied = (ranked[:, 1:] == ranked[:, :-1]).any(axis=1).tolist()
-            for place in np.flatnonzero(settled).tolist():
-                if tied[place]:
-                    hits = sorted(self._found(rows_[place], ranked[place]), key=_rank)[:wanted]
+            slots, proposed = index.search(asked, size, allowed)
+            found = self._ranked(asked, slots, wanted)
+            ceilings = None
+            if size < matches and index.exact:
+                ceilings = _final(proposed[:, -1] + self._slack(bounds[open_]), self._metric).tolist()
+            unsettled = []
+            for number, (place, hits) in enumerate(zip(open_, found, strict=True)):
+                if len(hits) == wanted and (ceilings is None or ceilings[number] < -hits[-1][0]):
+                    results[place] = hits
                 else:
-                    hits = self._found(rows_[place, :wanted], ranked[place, :wanted])
-                results[open_[place]] = hits
+                    unsettled.append(place)
             if size >= min(matches, _MOST_CANDIDATES):
                 break
-            open_, size = open_[~settled], min(matches, size * _GROWTH, _MOST_CANDIDATES)
+            open_, size = unsettled, min(matches, size * _GROWTH, _MOST_CANDIDATES)
         return results
 
     def _slack(self, bounds: Scores) -> Scores:
@@ -105,25 +96,32 @@ class Searcher:
         lengths: Scores = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
         return lengths * self._view.longest if self._metric == "dot" else np.square(lengths + self._view.longest)
 
+    def _ranked(self, queries: FloatVectors, slots: Slots, wanted: int) -> list[list[Found]]:
+        """Return, for each query, the best of the rows at its slots; slot -1 is no row."""
+        rows_ = self._view.rows_of_slots(slots)
+        losses = -self._scores(queries, slots)
+        losses[slots < 0] = np.inf
+        columns = (losses, rows_, self._view.labels[rows_])
+        each_query = zip(*(column.tolist() for column in columns), strict=True)
+        return [self._found(*found)[:wanted] for found in each_query]
+
     def _scores(self, queries: FloatVectors, slots: Slots) -> Scores:
-        """Return the scores of the vectors at `slots`, float64 of the same shape; minus infinity where slot is -1."""
+        """Return the scores of the vectors at `slots`, float64 of the same shape; where slot is -1, of any vector."""
         scores = np.empty(slots.shape, dtype=np.float64)
         step = max(1, _BLOCK_ROWS // slots.shape[1])
         for start in range(0, len(slots), step):
             part = slots[start : start + step]
-            vectors = self._view.index.rows_at(np.maximum(part, 0).reshape(-1)).reshape(*part.shape, self._dimension)
+            vectors = self._view.index.rows_at(part.reshape(-1)).reshape(*part.shape, self._dimension)
             scores[start : start + step] = similarity(queries[start : start + step, None, :], vectors, self._metric)
-        scores[slots < 0] = -np.inf
         return scores
 
-    def _found(self, rows_: npt.NDArray[np.int64], scores: Scores) -> list[Found]:
-        """Return these rows as hits, without places that are empty."""
-        ids, labels = self._view.ids, self._view.labels[rows_].tolist()
-        return [
-            Found(row, label, ids[row], score)
-            for row, label, score in zip(rows_.tolist(), labels, scores.tolist(), strict=True)
-            if score > -np.inf
-        ]
+    def _found(self, losses: Sequence[float], rows_: Sequence[int], labels: Sequence[int]) -> list[Found]:
+        """Return rows as hits in order, without those of infinite loss."""
+        ids = self._view.ids
+        found = sorted(zip(losses, [ids[row] for row in rows_], rows_, labels, strict=True))
+        while found and found[-1][0] == np.inf:
+            found.pop()
+        return found
 
     def _every_row(self, query: FloatVector, wanted: int, mask: Mask | None) -> list[Found]:
         """Score every allowed row."""
@@ -132,13 +130,10 @@ class Searcher:
         best: list[Found] = []
         for start in range(0, len(rows_), _BLOCK_ROWS):
             block = rows_[start : start + _BLOCK_ROWS]
-            scores = similarity(query, self._view.vectors(block), self._metric)
-            best = sorted(best + self._found(block, scores), key=_rank)[:wanted]
+            losses = -similarity(query, self._view.vectors(block), self._metric)
+            found = self._found(losses.tolist(), block.tolist(), self._view.labels[block].tolist())
+            best = sorted(best + found)[:wanted]
         return best
-
-
-def _rank(hit: Found) -> tuple[float, str]:
-    return -hit.score, hit.id
 
 
 def similarity(queries: FloatVectors, vectors: FloatVectors, metric: Metric) -> Scores:

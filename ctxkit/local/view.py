@@ -26,6 +26,7 @@ from ctxkit.records import FloatVectors, Metadata
 
 _TOMBSTONES_KEPT = 1024
 _TOMBSTONE_SHARE = 0.3
+_SELECTIONS_KEPT = 8
 _BYTES_PER_ID = 150  # a str of some twenty characters, its place in a list and in a dict
 
 
@@ -49,6 +50,15 @@ class Adoption:
         self.slots[rest] = self.layers.add_from(self.before, self.places[rest])
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What passes a filter, for as long as the view does not change: its rows, their slots, and how many of those."""
+
+    rows: Mask
+    slots: Mask
+    matches: int
+
+
 class View:
     """The state of a collection at sequence number `seq`."""
 
@@ -61,6 +71,7 @@ class View:
         self.longest = 0.0
         self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
+        self._selections: dict[str, Selection] = {}
         self._labels = Growing(np.int64)
         self._alive = Growing(np.bool_)
         self._sums = Growing(np.uint32)
@@ -96,7 +107,10 @@ class View:
     def nbytes(self) -> int:
         """Bytes of memory held, the ids by estimate."""
         arrays = (self._labels, self._alive, self._sums, self._slot_of_row, self._row_of_slot)
-        return self.index.nbytes + self.columns.nbytes + sum(a.nbytes for a in arrays) + _BYTES_PER_ID * self.size
+        # A list at once: threads that only read add and drop selections.
+        kept = sum(each.rows.nbytes + each.slots.nbytes for each in list(self._selections.values()))
+        own = sum(array.nbytes for array in arrays) + kept + _BYTES_PER_ID * self.size
+        return self.index.nbytes + self.columns.nbytes + own
 
     def row(self, record_id: str) -> int | None:
         """Return the row of a record, None where there is none."""
@@ -152,6 +166,7 @@ class View:
     ) -> None:
         """Append rows whose vectors are at `slots`, one for each row marked in `present`."""
         first = self.size
+        self._selections.clear()
         self._row_of_slot.extend(np.full(self.index.size - len(self._row_of_slot), -1))
         self._row_of_slot.values[slots] = first + np.flatnonzero(present)
         own_slots, own_sums = np.full(len(ids), -1, dtype=np.int64), np.zeros(len(ids), dtype=np.uint32)
@@ -171,6 +186,7 @@ class View:
             for label in labels.tolist():
                 self.damaged.pop(label, None)
         rows_ = self.rows_of(labels)
+        self._selections.clear()
         self.alive[rows_] = False
         for row in rows_.tolist():
             # A replaced record's id already points at its new row.
@@ -190,12 +206,25 @@ class View:
         passing: Mask = self.columns.mask(node, self.size) & self.alive
         return passing
 
+    def selection(self, connection: sqlite3.Connection, node: Filter) -> Selection:
+        """Return what passes the filter; that of the last few filters is kept until the view changes."""
+        key = repr(node)  # unlike the node itself, it tells 1 from True
+        found = self._selections.get(key)
+        if found is None:
+            rows_ = self.mask(connection, node)
+            slots = self._slot_mask(rows_)
+            found = Selection(rows_, slots, int(np.count_nonzero(slots)))
+            if len(self._selections) >= _SELECTIONS_KEPT:
+                self._selections.clear()
+            self._selections[key] = found
+        return found
+
     def column(self, connection: sqlite3.Connection, field: str) -> Column:
         """Return the column of a field, loading it first where needed."""
         self._load_columns(connection, [field])
         return self.columns.column(field)
 
-    def slot_mask(self, mask: Mask) -> Mask:
+    def _slot_mask(self, mask: Mask) -> Mask:
         """Return a mask of rows as a mask of slots; a slot without a row is not marked."""
         row_of_slot = self._row_of_slot.values
         allowed: Mask = mask[row_of_slot] & (row_of_slot >= 0) if self.size else np.zeros(len(row_of_slot), np.bool_)
@@ -278,6 +307,7 @@ class View:
     def adopt(self, adoption: Adoption) -> None:
         """Search another segment from now on, with what was written and removed since the adoption began."""
         layers, rows_, slots = adoption.layers, adoption.rows, adoption.slots
+        self._selections.clear()
         kept = self.alive[rows_]
         layers.remove(slots[~kept])
         fresh = adoption.size + np.flatnonzero((self.alive & self.with_vector())[adoption.size :])
