@@ -281,3 +281,17 @@ def test_optimize_gives_space_back(config: ExactConfig) -> None:
         assert after < before / 4
         assert [r.id for r in store.scan()] == [f"r{i}" for i in range(1990, 2000)]
         assert store.health().ok
+
+
+def test_optimize_leaves_the_log_its_room(config: ExactConfig) -> None:
+    """The log is empty and as long as before, unless much was given back: commits need not make it longer again."""
+    with ExactStore.open(SPEC, config) as store:
+        store.upsert([Record(f"r{i}", "x" * 500, np.ones(8)) for i in range(500)])
+        log = directory(config) / "store.db-wal"
+        before = log.stat().st_size
+        store.optimize()
+        assert log.stat().st_size >= before > 300_000
+        store.upsert([Record("one", "more", np.ones(8))])
+        with closing(sqlite3.connect(directory(config) / "store.db")) as connection:
+            written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+        assert 0 < written < 50

@@ -94,7 +94,7 @@ def write_state(connection: sqlite3.Connection, state: State) -> None:
     """Rewrite the state row."""
     connection.execute(
         "UPDATE state SET seq = ?, trimmed = ?, row_count = ?, vector_count = ?, digest = ?, last_label = ?,"
-        " text_seq = ?, text_digest = ?",
+        " text_seq = ?, text_digest = ? WHERE one = 1",
         (
             state.seq,
             state.trimmed,
