@@ -53,7 +53,10 @@ class Column:
 
     def extend(self, found: Iterable[MetadataValue | None]) -> None:
         """Append the field's value of more rows, None where it is absent."""
+        first = len(self.values)
         self._codes.extend([_ABSENT if value is None else self._code(value) for value in found])
+        if len(self.values) > first:
+            self._sort_in(first)
 
     def mask(self, test: Compare) -> Mask:
         """Return which rows pass."""
@@ -96,13 +99,16 @@ class Column:
         if code is None:
             code = self._known[key] = len(self.values)
             self.values.append(value)
-            if isinstance(value, (bool, str, list)):
-                self._others.append(code)
-            else:
-                codes, numbers = self._ints if isinstance(value, int) else self._floats
-                codes.extend([code])
-                numbers.extend([value])
         return code
+
+    def _sort_in(self, first: int) -> None:
+        """Note which of the distinct values from `first` on are numbers, and which are not."""
+        fresh = list(enumerate(self.values[first:], first))
+        self._others += [code for code, value in fresh if not _is_number(value)]
+        for kind, (codes, numbers) in ((int, self._ints), (float, self._floats)):
+            own = [(code, value) for code, value in fresh if _is_number(value) and isinstance(value, kind)]
+            codes.extend([code for code, _ in own])
+            numbers.extend([value for _, value in own])
 
     def _codes_of(self, operand: object) -> Iterable[int]:
         """Yield the codes of the values that equal a scalar: 1 and 1.0 are one number in two types."""

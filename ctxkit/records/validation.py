@@ -28,6 +28,7 @@ from ctxkit.records.record import (
 
 MAX_ID_BYTES = 512
 _INT64 = range(-(2**63), 2**63)
+_TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "list": list}
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -302,7 +303,7 @@ def _has_type(value: MetadataValue, field_type: FieldType) -> bool:
         return field_type == "bool"
     if field_type == "number":
         return isinstance(value, numbers.Real)
-    expected = {"str": str, "int": int, "float": float, "list": list}.get(field_type)
+    expected = _TYPES.get(field_type)
     return expected is not None and isinstance(value, expected)
 
 
