@@ -276,7 +276,8 @@ class EngineStore(VectorStore):
                 return Hit(record_id, -loss, row.text, row.metadata, row.own_vector(), metric)
 
             return [Hits([whole(*hit) for hit in hits]) for hits in found]
-        texts = rows.fetch_texts(connection, labels, view.sums_of(list(rows_of.values())))
+        turn = self._handle.session.turn
+        texts = rows.fetch_texts(connection, labels, view.sums_of(list(rows_of.values())), turn)
         if len(texts) < len(labels):
             bad = [view.ids[row] for label, row in rows_of.items() if label not in texts]
             raise damaged_rows(bad, self._handle.session.place)

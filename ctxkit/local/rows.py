@@ -11,6 +11,7 @@ import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from zlib import crc32
 
@@ -165,16 +166,19 @@ def fetch(
 
 
 def fetch_texts(
-    connection: sqlite3.Connection, labels: Sequence[int], sums: Sequence[int | None]
+    connection: sqlite3.Connection, labels: Sequence[int], sums: Sequence[int | None], turn: Lock
 ) -> dict[int, tuple[str, bytes]]:
     """Return text and raw metadata of these labels, checked with the vectors' checksums in `sums`.
 
-    Rows that are missing or damaged are left out.
+    Rows that are missing or damaged are left out. `turn` is that of those who read: SQLite lets go of the interpreter
+    at every row, and threads that hand it to each other row by row take longer than one after the other.
     """
     found: dict[int, tuple[str, bytes]] = {}
     own = dict(zip(labels, sums, strict=True))
     for chunk in _padded(labels):
-        for label, record_id, checksum, metadata, text in connection.execute(_TEXTS_OF[len(chunk)], chunk):
+        with turn:
+            raws = connection.execute(_TEXTS_OF[len(chunk)], chunk).fetchall()
+        for label, record_id, checksum, metadata, text in raws:
             if _matches(checksum, label, own[label], record_id, text, metadata):
                 found[label] = (text.decode(), metadata)
     return found
@@ -217,7 +221,8 @@ def vectors(connection: sqlite3.Connection, dimension: int) -> Iterator[tuple[li
     """Yield labels, checksums and vectors of all sound vectors in label order, float32[n, d]."""
     width = _LITTLE.itemsize * dimension
     cursor = connection.execute(_VECTORS + " ORDER BY label")
-    while raws := cursor.fetchmany(_LOAD_CHUNK):
+    # Few at a time: a segment is made beside searches, which wait for the interpreter while vectors are checked.
+    while raws := cursor.fetchmany(_CHUNK):
         good = [raw for raw in raws if _is_sound_vector(raw, width)]
         array = np.frombuffer(b"".join([raw[2] for raw in good]), dtype=_LITTLE).reshape(-1, dimension)
         yield [raw[0] for raw in good], [raw[1] for raw in good], array.astype(np.float32, copy=False)

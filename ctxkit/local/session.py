@@ -94,6 +94,7 @@ class Session:
         self, connection: sqlite3.Connection, place: Place, database: Path | None, durability: Literal["full", "normal"]
     ) -> None:
         self.gate = Gate()
+        self.turn = threading.Lock()  # of those who read many rows, inside the gate, so that no fork finds it held
         self.place = place
         self.database = database
         self._durability: Literal["full", "normal"] = durability
