@@ -19,6 +19,7 @@ OPTIONAL_PARTS: Final = (
     ),
     ("needs_linters", ("mypy", "ruff"), "pip install -r requirements-lint.txt"),
     ("needs_usearch", ("usearch",), "pip install -r requirements-full.txt"),
+    ("needs_hnswlib", ("hnswlib", "ctxkit_hnswlib"), "pip install -r requirements-full.txt"),
     (
         "needs_browser",
         ("selenium",),

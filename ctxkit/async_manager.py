@@ -113,6 +113,10 @@ class AsyncContextManager:
     ingest_file = _writing(ContextManager.ingest_file)
     ingest_directory = _writing(ContextManager.ingest_directory)
     clear_memory = _writing(ContextManager.clear_memory)
+    delete_memory = _writing(ContextManager.delete_memory)
+    erase = _writing(ContextManager.erase)
+    sweep = _writing(ContextManager.sweep)
+    load_memory = _writing(ContextManager.load_memory)
     backfill_embeddings = _writing(ContextManager.backfill_embeddings)
     set_session = _writing(ContextManager.set_session)
     set_task = _writing(ContextManager.set_task)
@@ -120,7 +124,11 @@ class AsyncContextManager:
     build = _reading(ContextManager.build)
     build_context = _reading(ContextManager.build_context)
     build_context_async = build_context
+    build_messages = _reading(ContextManager.build_messages)
     query_memory = _reading(ContextManager.query_memory)
+    get_memory = _reading(ContextManager.get_memory)
+    list_memories = _reading(ContextManager.list_memories)
+    save_memory = _reading(ContextManager.save_memory)
     debug_context_building = _reading(ContextManager.debug_context_building)
     get_stats = _reading(ContextManager.get_stats)
 

@@ -3,65 +3,47 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, overload
 
 from typing_extensions import Self
 
-from ctxkit.config import Config, conflicts
-from ctxkit.context import ContextResult, Purse, build, check_question
-from ctxkit.errors import ConfigError, InvalidRecordError, StoreError
+from ctxkit.config import Config, conflicts, without_secrets
+from ctxkit.context import ContextResult
+from ctxkit.context.account import account
+from ctxkit.context.assembling import Assembler
+from ctxkit.context.chat import check_form
+from ctxkit.errors import ConfigError
+from ctxkit.filters import Where
 from ctxkit.ingest import IngestReport
-from ctxkit.memory import LongTermMemory, Scope, ShortTermMemory
-from ctxkit.memory.documents import Documents, Progress
-from ctxkit.memory.entries import FRONTIER, KIND, LEVEL, SUMMARY, THREAD, check_user_metadata, clean
+from ctxkit.interfaces import Message
+from ctxkit.memory import Entry, LongTermMemory, Scope, ShortTermMemory
+from ctxkit.memory.arguments import check_budget, check_moment, check_path, store_folder
+from ctxkit.memory.chats import check_chat
+from ctxkit.memory.copies import load, save, take_over
+from ctxkit.memory.documents import Progress
+from ctxkit.memory.entries import check_user_metadata, clean
+from ctxkit.memory.erasing import ErasureReport, erasable, erase
+from ctxkit.memory.figures import figures
 from ctxkit.memory.forks import renew_after_fork
-from ctxkit.memory.opening import open_vault
-from ctxkit.memory.summaries import summarize
-from ctxkit.memory.turns import store_turn
+from ctxkit.memory.notices import Once
+from ctxkit.memory.opening import open_tokenizer, open_vault
+from ctxkit.memory.summarizing import Summarizing
+from ctxkit.memory.turns import Exchange, store_turn
+from ctxkit.memory.validity import expired, with_moments
+from ctxkit.memory.vault import Vault
+from ctxkit.memory.views import View, open_view
 from ctxkit.plugins import PluginRegistry, get_registry
-from ctxkit.records import Record, check_k
-from ctxkit.retrieval import Candidate
-from ctxkit.tokens import RememberingTokenizer
+from ctxkit.records import check_k
 
 _log = logging.getLogger(__name__)
-_SUMMARIES = 4
-_LATEST = 1e15  # seconds, about thirty million years: what is beyond is no moment but a mistake
-ManagerT = TypeVar("ManagerT", bound="ContextManager")
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """Everything that follows from one scope. A call reads it once, so that it never mixes two scopes."""
-
-    scope: Scope
-    short_term: ShortTermMemory
-    long_term: LongTermMemory
-    documents: Documents
-
-
-class _Once:
-    """Says something the first time only."""
-
-    def __init__(self, message: str) -> None:
-        self._message: str | None = message
-        self._lock = threading.Lock()
-
-    def say(self) -> None:
-        with self._lock:
-            message, self._message = self._message, None
-        if message is not None:
-            _log.warning("%s", message)
-
-
-_in_memory = _Once("memory is kept in this process only and ends with it; pass path= to keep it.")
+_MADE_ANEW = {"config", "_assembler", "_closed", "_lock", "_summarizing", "_tokenizer", "_vault", "_view"}
+_in_memory = Once(_log, "memory is kept in this process only and ends with it; pass path= to keep it.")
 
 
 class ContextManager:
@@ -73,7 +55,7 @@ class ContextManager:
     be opened. Safe to use from several threads; several processes may use one path.
     """
 
-    _view: _View
+    _view: View
 
     def __init__(  # noqa: PLR0913 - one argument for each part of a scope
         self,
@@ -94,21 +76,27 @@ class ContextManager:
         scope = Scope(user_id, agent_id, session_id, task_id, allow_cross_session, allow_cross_task)
         registry = registry or get_registry()
         if self.config.debug:
-            logging.getLogger("ctxkit").setLevel(self.config.log_level)
+            level = self.config.log_level if "log_level" in self.config.model_fields_set else logging.DEBUG
+            logging.getLogger("ctxkit").setLevel(level)
         for problem in conflicts(self.config):
             _log.warning("%s", problem)
-        self.path = _folder(path, self.config)
+        self.path = store_folder(path, self.config)
         if self.path is None:
             _in_memory.say()
-        chosen = self.config.tokenizer
-        self._tokenizer = RememberingTokenizer(registry.create_tokenizer(chosen.provider, chosen.options()))
-        self._summarizer = registry.create_llm("extractive")
-        self._opened = open_vault(self.config, self.path, registry)
-        self._vault = self._opened.vault
+        self._begin(scope, open_vault(self.config, self.path, registry))
+
+    def _begin(self, scope: Scope, vault: Vault) -> None:
+        """Make everything that follows from an open vault; closes it when that fails."""
+        self._vault = vault
         self._closed = False
         self.renew()
         renew_after_fork(self)
         try:
+            registry = vault.source.registry
+            self._tokenizer = open_tokenizer(self.config, registry)
+            extractive = registry.create_llm("extractive")
+            self._summarizing = Summarizing(vault, self._tokenizer, self.config, extractive)
+            self._assembler = Assembler(vault, self._tokenizer, self.config)
             self._show(scope)
         except BaseException:
             self._vault.close()
@@ -125,7 +113,7 @@ class ContextManager:
 
     @short_term_memory.setter
     def short_term_memory(self, memory: ShortTermMemory) -> None:
-        self._view = replace(self._view, short_term=memory)
+        self._take_over(memory.vault)
 
     @property
     def long_term_memory(self) -> LongTermMemory:
@@ -134,7 +122,7 @@ class ContextManager:
 
     @long_term_memory.setter
     def long_term_memory(self, memory: LongTermMemory) -> None:
-        self._view = replace(self._view, long_term=memory)
+        self._take_over(memory.vault)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -146,22 +134,25 @@ class ContextManager:
         turn_id: str | None = None,
         timestamp: float | datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
+        messages: Sequence[Message] | None = None,
     ) -> str:
         """Store one turn and return its id; it is durable when this returns, whatever the embedder does.
 
         `turn_id` makes the call repeatable: the same turn is stored once. `timestamp` is seconds since the epoch or
-        an aware datetime, now by default. Raises InvalidRecordError when both sides are blank, when a known
-        `turn_id` comes with other words, and for metadata that no record can hold.
+        an aware datetime, now by default. `messages` are the turn as it was exchanged, with tool calls and their
+        results, in OpenAI's form or Anthropic's; `build_messages` gives them back. Raises InvalidRecordError when both
+        sides are blank, when a known `turn_id` comes with other words, for messages that no provider would take back,
+        and for metadata that no record can hold.
         """
         view = self._view
-        given = check_user_metadata(metadata)
+        given = with_moments(check_user_metadata(metadata))
         if timestamp is not None or "timestamp" not in given:
-            given["timestamp"] = _seconds(timestamp)
+            given["timestamp"] = check_moment(timestamp)
         turn = store_turn(
             self._vault,
             view.scope,
             self._tokenizer,
-            (clean(user_input), clean(assistant_response)),
+            Exchange(clean(user_input), clean(assistant_response), check_chat(messages)),
             turn_id=turn_id,
             metadata=given,
             part_size=self.config.memory.ingestion_chunk_size,
@@ -169,12 +160,13 @@ class ContextManager:
         )
         # A turn whose metadata names a session of its own belongs to that conversation, not to the one in view.
         if view.scope.thread(turn.metadata, conversation=True) == view.short_term.thread:
-            self._make_room(view)
+            view.short_term.add(turn)
+            self._summarizing.make_room(view.short_term)
         return turn.id
 
-    def add_memory(self, text: str, metadata: Mapping[str, Any] | None = None) -> str:
+    def add_memory(self, text: str, metadata: Mapping[str, Any] | None = None, *, supersedes: str | None = None) -> str:
         """Store one memory and return its id; see `LongTermMemory.add_memory`."""
-        return self.long_term_memory.add_memory(text, metadata)
+        return self.long_term_memory.add_memory(text, metadata, supersedes=supersedes)
 
     def ingest_text(
         self, text: str, source_id: str | None = None, metadata: Mapping[str, Any] | None = None
@@ -187,7 +179,7 @@ class ContextManager:
 
         Raises IngestError when there is no such file.
         """
-        return self._view.documents.ingest_path(_path(path), metadata)
+        return self._view.documents.ingest_path(check_path(path), metadata)
 
     def ingest_directory(
         self, path: str | Path, metadata: Mapping[str, Any] | None = None, *, progress: Progress | None = None
@@ -198,7 +190,7 @@ class ContextManager:
         so an ingestion that was interrupted goes on where it stopped. Raises IngestError when there is no such
         folder.
         """
-        return self._view.documents.ingest_path(_path(path), metadata, progress=progress)
+        return self._view.documents.ingest_path(check_path(path), metadata, progress=progress)
 
     def clear_memory(self) -> int:
         """Delete everything in this scope, the turns in view too; return how many records went.
@@ -209,7 +201,38 @@ class ContextManager:
         with self._lock:
             count = self._vault.delete(where=view.scope.own_where())
             view.short_term.refresh()
+            self._assembler.forget()
             return count
+
+    def erase(
+        self,
+        ids: str | Sequence[str] | None = None,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        where: Where | None = None,
+    ) -> ErasureReport:
+        """Erase memories for good, by id, session, user or a filter on the metadata; all that is given has to apply.
+
+        With a turn, memory or document's piece go its parts, its vectors, its cached embeddings and what was
+        summarised of it: a summary is made anew of what is left. Then the store's files are written anew, so that no
+        byte is left in them; the report says where a store cannot. Only this scope's own is erased, but `user_id`,
+        which must be this manager's, means all of that user's sessions, tasks and agents. Raises ConfigError when
+        nothing says what to erase, or it is another's, and StoreError when it could not be completed: the same call
+        completes it.
+        """
+        view = self._view
+        report = erase(self._vault, self._summarizing, *erasable(view.scope, ids, session_id, user_id, where))
+        view.short_term.refresh()
+        self._assembler.forget()
+        return report
+
+    def sweep(self) -> ErasureReport:
+        """Erase what has expired, as `erase` does; nothing finds it even before."""
+        where = expired()
+        if not self._vault.store.count({"$and": [self._view.scope.own_where(), where]}):
+            return ErasureReport()
+        return self.erase(where=where)
 
     def backfill_embeddings(self) -> int:
         """Embed now whatever was stored without a vector; return how many records were.
@@ -220,95 +243,82 @@ class ContextManager:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def build(self, user_input: str, *, now: float | None = None, budget: int | None = None) -> ContextResult:
+    def build(
+        self,
+        user_input: str,
+        *,
+        now: float | None = None,
+        budget: int | None = None,
+        as_of: float | datetime | None = None,
+    ) -> ContextResult:
         """Build the context for a question, with its account.
 
         The text never has more than `budget` tokens (default: `prompt_token_budget`) by the configured tokenizer
-        and always holds the whole question. Raises BudgetTooSmallError when the question alone does not fit.
+        and always holds the whole question. `as_of` asks for the memories that were valid at another moment than now;
+        the recent turns are those of now. Raises BudgetTooSmallError when the question alone does not fit.
         """
-        question = clean(user_input)
-        memory = self.config.memory
-        limit = memory.prompt_token_budget if budget is None else check_budget(budget)
-        now = None if now is None else _seconds(now)
-        # A question that cannot fit is refused before anything is searched for it.
-        check_question(question, Purse(self._tokenizer, limit))
-        view = self._view
-        view.short_term.refresh()
-        candidates: list[Candidate] = []
-        if question.strip():
-            candidates = view.long_term.candidates(question, now=now, at_least=memory.ltm_hits_k)
-        return build(
-            question,
-            recent=view.short_term.get_recent_turns(memory.recent_k),
-            candidates=candidates,
-            summaries=self._newest_summaries(view),
-            tokenizer=self._tokenizer,
-            budget=limit,
-            hits=memory.ltm_hits_k,
-        )
+        limit = self.config.memory.prompt_token_budget if budget is None else check_budget(budget)
+        moment = None if now is None else check_moment(now)
+        valid_at = None if as_of is None else check_moment(as_of)
+        return self._assembler.build(self._view, clean(user_input), now=moment, budget=limit, as_of=valid_at)
 
     def build_context(self, user_input: str) -> str:
         """Return the text of `build`: a context for a question within the token budget."""
         return self.build(user_input).text
 
-    def query_memory(self, query: str, k: int = 5) -> list[tuple[str, float]]:
+    @overload
+    def build_messages(self, user_input: str, provider: Literal["openai"] = "openai") -> list[dict[str, Any]]: ...
+    @overload
+    def build_messages(self, user_input: str, provider: Literal["anthropic"]) -> dict[str, Any]: ...
+    def build_messages(self, user_input: str, provider: str = "openai") -> list[dict[str, Any]] | dict[str, Any]:
+        """Return the context of a question as the messages that a provider takes, within the token budget.
+
+        What is known comes first, as the system's, then the recent turns, tool calls with their results, then the
+        question. For "openai" that is a list; for "anthropic" a dict with `system`, where there is one, and `messages`,
+        the arguments of its call. Raises ConfigError for another provider, and otherwise as `build`.
+        """
+        form = check_form(provider)
+        messages: list[dict[str, Any]] | dict[str, Any] = form(self.build(user_input).messages)
+        return messages
+
+    def query_memory(self, query: str, k: int = 5, *, as_of: float | datetime | None = None) -> list[tuple[str, float]]:
         """Return the k best texts for a query with their scores (higher is better), best first.
 
-        Raises InvalidQueryError for k < 1 and for a blank query.
+        `as_of` asks what was valid at another moment than now. Raises InvalidQueryError for k < 1 and for a blank
+        query.
         """
-        return [(entry.text, score) for entry, score in self.long_term_memory.search(query, check_k(k))]
+        return [(entry.text, score) for entry, score in self.long_term_memory.search(query, check_k(k), as_of=as_of)]
+
+    def get_memory(self, memory_id: str) -> Entry | None:
+        """Return the memory, turn, document's piece or summary of that id, None where this scope has none."""
+        return self.long_term_memory.get(memory_id)
+
+    def list_memories(self, where: Where | None = None, *, limit: int | None = None) -> list[Entry]:
+        """Return everything in the scope, the turns in view too, oldest first; with a limit, the newest so many.
+
+        `where` is a filter on the metadata. Raises InvalidFilterError.
+        """
+        return self.long_term_memory.listed(where, limit=limit)
+
+    def delete_memory(self, memory_id: str) -> bool:
+        """Delete one memory, turn, piece or summary with all its parts; return whether there was one.
+
+        Only what is this scope's own is deleted.
+        """
+        view = self._view
+        with self._lock:
+            deleted = view.long_term.delete(memory_id)
+            view.short_term.refresh()
+            self._assembler.forget()
+            return deleted
 
     def debug_context_building(self, user_input: str) -> dict[str, Any]:
         """Build a context once and return how it came about, the ledger included."""
-        result = self.build(user_input)
-        recent, memories = result.kept("recent"), result.kept("memory")
-        return {
-            "user_input": result.question,
-            "recent_turns_count": len(recent),
-            "ltm_results_count": len(memories),
-            "final_context_length": len(result.text),
-            "final_context_tokens": result.tokens,
-            "context_budget": result.budget,
-            "recent_texts": [row.text for row in recent],
-            "ltm_results": [(row.text, row.final) for row in memories],
-            "parts": result.parts,
-            "ledger": [row.as_dict() for row in result.ledger],
-            "context": result.text,
-        }
+        return account(self.build(user_input))
 
     def get_stats(self) -> dict[str, Any]:
         """Return figures about both views, the store and the components in use."""
-        view = self._view
-        stm = view.short_term
-        stm.refresh()
-        current = stm.current_tokens
-        store = self._vault.store.stats()
-        embedder = self._vault.embedder
-        return {
-            "short_term_memory": {
-                "num_turns": len(stm.turns),
-                "current_tokens": current,
-                "max_tokens": stm.max_tokens,
-                "utilization": current / stm.max_tokens,
-            },
-            "long_term_memory": view.long_term.get_stats(),
-            "store": {
-                "path": None if self.path is None else str(self.path),
-                "records": store.rows,
-                "vectors": store.vectors,
-                "bytes_on_disk": store.bytes_on_disk,
-                "bytes_in_memory": store.bytes_in_memory,
-            },
-            "pending_embeddings": self._vault.pending(),
-            "last_embedding_error": None
-            if embedder is None or embedder.last_error is None
-            else str(embedder.last_error),
-            "vector_store": self._opened.vector_store,
-            "embedder": self._opened.embedder,
-            "tokenizer": self._tokenizer.name,
-            "fallbacks": list(self._opened.fallbacks),
-            "session_id": view.scope.session_id,
-        }
+        return figures(self._view, self._vault, self._tokenizer)
 
     # -- scope and life --------------------------------------------------------------------------------------
 
@@ -325,8 +335,8 @@ class ContextManager:
         with self._lock:
             if not self._closed:
                 self._closed = True
+                self._summarizing.close()
                 self._vault.close()
-                self._summarizer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -336,96 +346,59 @@ class ContextManager:
     ) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep the path of a durable store, the records of one in memory, and what a subclass added; never a key."""
+        added = {name: value for name, value in vars(self).items() if name not in _MADE_ANEW}
+        return {**added, "config": without_secrets(self.config), "_vault": self._vault, "_scope": self._view.scope}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        scope, vault = state.pop("_scope"), state.pop("_vault")
+        vars(self).update(state)
+        self._begin(scope, vault)
+
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else f"path={str(self.path)!r}"
         return f"{type(self).__name__}({where}, session_id={self._view.scope.session_id!r})"
 
+    def save_memory(self, directory: str | Path) -> int:
+        """Copy this scope's own memory to a folder, which must not exist or be empty; return how many records.
+
+        The copy is of one moment, whole or not there at all, and a store of its own: `ContextManager(path=directory)`
+        opens it too. Raises ConfigError when the folder is in use, StoreError when it cannot be written.
+        """
+        view = self._view
+        return save(self._vault, view.scope.own_where(), check_path(directory), self._vault.source.registry)
+
+    def load_memory(self, directory: str | Path) -> int:
+        """Add what `save_memory` kept of this scope and is not here; return how many records came.
+
+        What is here stays. Vectors of another model are made anew. Raises StoreUnavailableError when the folder holds
+        no memory, StoreCorruptError when it is damaged.
+        """
+        view = self._view
+        with self._lock:
+            came = load(self._vault, view.scope.own_where(), check_path(directory), self._vault.source.registry)
+        self._summarizing.begin(view.short_term)
+        return came
+
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _show(self, scope: Scope) -> None:
-        thread = str(scope.thread(scope.stamp({}), conversation=True))
-        memory = self.config.memory
-        short_term = ShortTermMemory(self._vault, self._tokenizer, thread=thread, max_tokens=memory.stm_capacity)
-
-        def in_view() -> set[str]:
-            short_term.refresh()
-            return {turn.id for turn in short_term.turns}
-
-        long_term = LongTermMemory(
-            self.config, scope=scope, vault=self._vault, hidden=in_view, tokenizer=self._tokenizer
-        )
-        view = _View(scope, short_term, long_term, Documents(self._vault, scope, self._tokenizer, memory))
+        view = open_view(scope, self._vault, self._tokenizer, self.config)
         # Turns may have come in by another process, or by metadata that named this session.
-        self._make_room(view)
+        self._summarizing.begin(view.short_term)
         self._view = view
 
-    def _make_room(self, view: _View) -> None:
-        """Let turns leave a view that overflows; a failure leaves it as it is until the next turn."""
-        try:
-            with self._lock:
-                view.short_term.refresh()
-                while view.short_term.over_capacity:
-                    self._offload(view)
-        except StoreError as exc:
-            _log.warning("short-term memory stays over its capacity for now (%s)", type(exc).__name__)
+    def _take_over(self, other: Vault) -> None:
+        """Add what another memory holds of this scope: an application restores its memory by assigning it."""
+        source, view = other.source, self._view
+        if other is self._vault or (source.path is not None and source.path == self.path):
+            return
+        found = other.store.scan(view.scope.own_where(), include_vectors=True)
+        take_over(self._vault, found, other.store.spec.fingerprint)
+        self._summarizing.begin(view.short_term)
 
     def _summarize_and_offload(self) -> None:
         """Let the oldest chunk of turns leave the view, and store a summary that links to them."""
-        view = self._view
-        with self._lock:
-            view.short_term.refresh()
-            self._offload(view)
-
-    def _offload(self, view: _View) -> None:
-        leaving = view.short_term.oldest(self.config.memory.chunk_size)
-        if leaving:
-            summary = summarize(
-                leaving,
-                self._summarizer,
-                scope=view.scope,
-                thread=view.short_term.thread,
-                ratio=self.config.memory.summary_compression_ratio,
-            )
-            self._vault.write([summary])
-            view.short_term.drop(leaving)
-
-    def _newest_summaries(self, view: _View) -> list[Record]:
-        where = {THREAD: view.short_term.thread, KIND: SUMMARY, LEVEL: "chunk"}
-        return list(self._vault.store.scan(where, order_by=FRONTIER, descending=True, limit=_SUMMARIES))
-
-
-def check_budget(budget: object) -> int:
-    """Return a token budget, or raise ConfigError when it is no positive int."""
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise ConfigError(f"the token budget is {budget!r}.", fix="pass an int of at least 1.")
-    return budget
-
-
-def _seconds(timestamp: object) -> float:
-    """Return seconds since the epoch, now for None; raises InvalidRecordError for what is no moment."""
-    if timestamp is None:
-        return time.time()
-    if isinstance(timestamp, datetime):
-        if timestamp.tzinfo is None:
-            raise InvalidRecordError("the timestamp has no time zone.", fix="pass an aware datetime, or seconds.")
-        return timestamp.timestamp()
-    if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool) and abs(timestamp) < _LATEST:
-        return float(timestamp)
-    raise InvalidRecordError(
-        f"the timestamp is {timestamp!r:.60}.", fix="pass seconds since the epoch or an aware datetime."
-    )
-
-
-def _path(path: object) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise ConfigError(f"the path is {path!r}.", fix="pass the path of a folder or file as str or Path.")
-    return Path(path)
-
-
-def _folder(path: object, config: Config) -> Path | None:
-    """Return where the store lives; a path among the store's own options counts too."""
-    option = config.vector_store.options().get("path")
-    if path is not None and option is not None:
-        raise ConfigError("there is a path= and a vector_store.path.", fix="keep one of them.")
-    chosen = option if path is None else path
-    return None if chosen is None else _path(chosen)
+        self._summarizing.offload(self._view.short_term)
+        self._summarizing.resume()

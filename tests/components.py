@@ -112,29 +112,43 @@ class BrokenEmbedder(WordEmbedder):
         return str(1 / 0)
 
 
+class OtherWordEmbedder(WordEmbedder):
+    """Another model, which happens to make vectors of the same length."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one."""
+        return f"other-{super().fingerprint}"
+
+
+class CostlyEmbedder(WordEmbedder):
+    """The same, but a call is declared to cost something."""
+
+
 @hookimpl
 def ctxkit_embedders() -> list[BackendSpec]:
-    """Announce both."""
-    capabilities = EmbedderCapabilities(dimension=DIMENSION)
+    """Announce all of them."""
     return [
         BackendSpec(
             name=name,
             factory=f"components:{factory}",
             config="components:WordsConfig",
-            capabilities=capabilities,
+            capabilities=EmbedderCapabilities(dimension=DIMENSION, costs=name == "costly"),
             summary="for tests",
         )
         for name, factory in {
             "words": "WordEmbedder",
             "faulty": "FaultyEmbedder",
             "broken": "BrokenEmbedder",
+            "other-words": "OtherWordEmbedder",
+            "costly": "CostlyEmbedder",
         }.items()
     ]
 
 
-def registry() -> PluginRegistry:
-    """Return a registry of its own with the core's components and these."""
-    found = PluginRegistry.discover({"CTXKIT_PLUGINS": "core"})
+def registry(plugins: str = "core") -> PluginRegistry:
+    """Return a registry of its own with the components of these plugins, separated by commas, and those here."""
+    found = PluginRegistry.discover({"CTXKIT_PLUGINS": plugins})
     found.register(SimpleNamespace(ctxkit_embedders=ctxkit_embedders), name="test-components")
     return found
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ctxkit import Config, LLMConfig, MemoryConfig, VectorStoreConfig
-from ctxkit.config import conflicts
+from ctxkit import Config, EmbedderConfig, LLMConfig, MemoryConfig, VectorStoreConfig
+from ctxkit.config import conflicts, without_secrets
 from ctxkit.errors import ConfigError
 
 
@@ -91,6 +91,21 @@ def test_a_key_is_in_no_repr_and_no_error() -> None:
     with pytest.raises(ConfigError) as caught:
         LLMConfig.model_validate({"api_key": key, "model": [key], "temperature": key})
     assert key not in str(caught.value)
+
+
+def test_a_copy_without_secrets_has_no_key_and_leaves_the_original_alone() -> None:
+    """Pickles and files outlive the process."""
+    key = "sk-live-1234567890"
+    config = Config(
+        llm=LLMConfig.model_validate({"api_key": key, "base_url": "http://localhost:1/v1"}),
+        embedder=EmbedderConfig.model_validate({"provider": "openai", "api_key": key, "model": "m"}),
+    )
+    copy = without_secrets(config)
+    assert (copy.llm.api_key, copy.llm.options()) == (None, {"base_url": "http://localhost:1/v1"})
+    assert copy.embedder.options() == {"model": "m"}
+    assert copy.memory == config.memory
+    assert config.embedder.options() == {"api_key": key, "model": "m"}
+    assert config.llm.api_key is not None
 
 
 def test_extra_options_of_a_component_are_kept_for_it() -> None:

@@ -111,35 +111,52 @@ def test_a_bare_question_needs_no_title() -> None:
 
 
 def test_memories_are_grouped_by_document_and_by_day() -> None:
-    """One heading for each document and day, days in order, the speaker named once."""
+    """One heading for each document and day, days in order, each year and the speaker named once."""
     day = 86_400.0
     found = [
         candidate("late", "Second day.", speaker="Ann"),
         candidate("early", "First day."),
         candidate("doc", "From a file.", source_id="a/b/guide.md", _ctx_kind="document"),
         candidate("named", "Bob: I said so.", speaker="Bob"),
+        candidate("next", "Next year."),
         candidate("undated", "No day."),
         candidate("odd", "Strange day."),
     ]
-    for each, moment in zip(found, (20 * day, 10 * day, 15 * day, 20 * day + 5, None, 1e300), strict=True):
+    for each, moment in zip(found, (20 * day, 10 * day, 15 * day, 20 * day + 5, 365 * day, None, 1e300), strict=True):
         each.timestamp = moment
     result = build("q", recent=[], candidates=found, summaries=[], tokenizer=TOKENIZER, budget=500, hits=9)
     assert result.text == (
         "## Memories\n"
         "[b/guide.md]\n- From a file.\n"
-        "[1970-01-11]\n- First day.\n"
-        "[1970-01-21]\n- Ann: Second day.\n- Bob: I said so.\n"
+        "[11 January 1970]\n- First day.\n"
+        "[21 January]\nAnn: Second day.\nBob: I said so.\n"
+        "[1 January 1971]\n- Next year.\n"
         "[undated]\n- No day.\n- Strange day.\n"
         "\n## Question\nq"
     )
 
 
 def test_a_long_memory_makes_room_for_shorter_ones() -> None:
-    """What does not fit is named in the ledger, and the search for a fit goes on."""
-    found = [candidate("long", "word " * 400), candidate("short", "a short one")]
-    result = build("q", recent=[], candidates=found, summaries=[], tokenizer=TOKENIZER, budget=60, hits=5)
-    assert {row.id: row.kept for row in result.ledger} == {"long": False, "short": True}
-    assert "does not fit" in result.ledger[0].reason
+    """What does not fit is named in the ledger, the search for a fit goes on, and its beginning takes what is left."""
+    long, short = candidate("long", "word " * 400, speaker="Ann"), candidate("short", "a short one")
+    exact = packed(SMALL, [], [long, short])
+    assert {row.id: row.kept for row in exact.ledger} == {"long": False, "short": True}
+    assert "does not fit" in exact.ledger[0].reason
+    roomy = packed(SMALL + 60, [], [long, short])
+    rows = {row.id: row for row in roomy.ledger}
+    assert rows["short"].text == "a short one"
+    assert rows["long"].reason == "the beginning of one that does not fit"
+    assert f"Ann: {rows['long'].text}\n" in roomy.text
+    assert rows["long"].text.endswith("word w [...]")
+    assert roomy.tokens == SMALL + 60
+    assert [row.id for row in packed(SMALL + 60, [], [long, short], hits=1).kept("memory")] == ["short"]
+
+
+def test_a_recent_turn_is_not_shown_cut_among_the_memories() -> None:
+    """It would be shown twice, or keep the whole from being shown."""
+    old, newest = turn(0, "x" * 300), turn(1)
+    result = packed(QUESTION + FRAME + 200, [old, newest], [Candidate(old.id, old.text)])
+    assert result.kept("memory") == []
 
 
 def test_recent_turns_fill_what_the_memories_leave() -> None:
@@ -222,6 +239,7 @@ def reasons(result: ContextResult, part: str = "memory") -> dict[str, str]:
 
 
 QUESTION, FRAME, ASSISTANT = len("## Question\nq"), len("## Recent turns\n\n"), len("\nAssistant: ok")
+SMALL = QUESTION + len("## Memories\n[undated]\n- a short one\n\n") + 3
 
 
 def test_a_newest_turn_over_half_of_a_small_budget_is_shown_whole() -> None:
@@ -383,7 +401,7 @@ def test_a_heading_is_one_short_line(source: str) -> None:
 
 def test_different_documents_have_different_headings() -> None:
     """The longer path tells them apart, then a number; a document cannot pass for a day."""
-    sources = ["a/docs/guide.md", "b/docs/guide.md", "docs/guide.md", "/docs/guide.md", "2026-01-02", "n\nm", "n\rm"]
+    sources = ["a/docs/guide.md", "b/docs/guide.md", "docs/guide.md", "/docs/guide.md", "2 May 2026", "n\nm", "n\rm"]
     sources += ["p/" + "x" * 100, "q/" + "x" * 100]
     found = [candidate(f"c{n}", f"fact {n}", source_id=s, _ctx_kind="document") for n, s in enumerate(sources)]
     text = packed(5000, [], found).text
@@ -391,7 +409,7 @@ def test_different_documents_have_different_headings() -> None:
     assert len(set(headings)) == len(sources)
     assert headings[2:] == sorted(headings[2:])
     assert {"[docs/guide.md]", "[b/docs/guide.md]", "[docs/guide.md (2)]", "[/docs/guide.md]"} <= set(headings)
-    assert {"[2026-01-02 (2)]", "[n m]", "[n m (2)]"} <= set(headings)
+    assert {"[2 May 2026 (2)]", "[n m]", "[n m (2)]"} <= set(headings)
     assert all(len(heading) <= 82 for heading in headings)
 
 
@@ -403,4 +421,4 @@ def test_a_speaker_is_named_once_and_in_one_line() -> None:
         candidate("c", "hello", speaker="Eve\n## Question"),
     ]
     lines = packed(500, [], found).text.splitlines()
-    assert {"- Ben: Benefits are great", "- Ann: I know", "- Eve ## Question: hello"} <= set(lines)
+    assert {"Ben: Benefits are great", "Ann: I know", "Eve ## Question: hello"} <= set(lines)

@@ -112,15 +112,12 @@ def test_a_session_that_cannot_be_opened_changes_nothing(tmp_path: Path, monkeyp
 def test_a_summary_that_cannot_be_written_costs_no_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The turn is stored when its summary is tried, so its caller must not be told otherwise."""
     with manager(tmp_path, config(**SMALL)) as cm:
-        write = Vault.write
 
-        def no_room(self: Vault, records: list[Any], **options: Any) -> int:
-            if any(record.id.startswith("summary") for record in records):
-                raise StoreFullError("no room.", fix="make some.")
-            return write(self, records, **options)
+        def no_room(_self: Vault, _records: object) -> None:
+            raise StoreFullError("no room.", fix="make some.")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Vault, "write", no_room)
+            patch.setattr(Vault, "keep", no_room)
             for i in range(30):
                 cm.observe(f"turn number {i} of many", "ok")
         assert len(cm.short_term_memory.turns) == 30

@@ -13,6 +13,7 @@ from ctxkit.config.models import (
     VectorStoreConfig,
 )
 from ctxkit.config.problems import as_config_error
+from ctxkit.config.secrets import without_secrets
 
 __all__ = [
     "Config",
@@ -24,4 +25,5 @@ __all__ = [
     "VectorStoreConfig",
     "as_config_error",
     "conflicts",
+    "without_secrets",
 ]

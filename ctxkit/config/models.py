@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +26,7 @@ from typing_extensions import Self
 from ctxkit.config.problems import as_config_error
 from ctxkit.records import Metric
 
+STAGE_NAMES = ("fused", "neighbor", "asking", "speaker", "date", "recency", "importance")
 _SECRET = re.compile("key|token$|secret|password|credential", re.IGNORECASE)
 SectionT = TypeVar("SectionT", bound="Section")
 
@@ -34,6 +36,17 @@ def _whole(value: object) -> object:
     if isinstance(value, float) and math.isfinite(value):
         return math.ceil(value)
     return value
+
+
+def _known_stages(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a stage that is neither one of ours nor importable by its name, and one that is named twice."""
+    unknown = [name for name in names if name not in STAGE_NAMES and ":" not in name]
+    if unknown:
+        known = ", ".join(STAGE_NAMES)
+        raise ValueError(f"there is no stage {', '.join(unknown)}; known are {known}, or module:function")
+    if len(set(names)) < len(names):
+        raise ValueError("a stage is named twice")
+    return names
 
 
 TokenCount = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
@@ -85,6 +98,11 @@ class MemoryConfig(Section):
     turns and `ltm_hits_k` memories within `prompt_token_budget`. The three weights scale what similarity, recency
     (halved every `recency_half_life_seconds`) and importance add to a memory's score. `embed_timeout` is how many
     seconds `observe` waits for an embedding before it stores the turn without one.
+
+    `summaries` says when summaries are written: "background", "inline" (before `observe` returns) or "off" (turns leave
+    the view without one). `summarizer` "llm" has the model of the section `llm` write them, each within
+    `summary_timeout` seconds; until it has, and where it fails, they are extractive. When `summary_fanout` summaries of
+    one level have gathered, one of the level above is made of them.
     """
 
     place: ClassVar[str] = "memory"
@@ -102,21 +120,35 @@ class MemoryConfig(Section):
     importance_weight: Weight = 0.0
     recency_half_life_seconds: Seconds = 604_800.0
     embed_timeout: Seconds = 10.0
+    summaries: Literal["background", "inline", "off"] = "background"
+    summarizer: Literal["extractive", "llm"] = "extractive"
+    summary_timeout: Seconds = 60.0
+    summary_fanout: Annotated[int, Field(ge=2)] = 8
 
 
 class RetrievalConfig(Section):
-    """How candidates are found and scored.
+    """How candidates are found and scored; docs/retrieval.md says where the figures come from.
 
-    `lexical_weight` is the share of the text search in the fused score, the rest is the vectors'. The score of a
-    turn gains `neighbor_weights[i]` times the score of the turns i + 1 away in the same session. `candidates` is
-    how many each search returns.
+    `candidates` is how many each search returns. `stages` are what adds to their scores, in this order, by name or as
+    "module:function". `lexical_weight` is the share of the text search in the fused score, the rest is the vectors';
+    the text search's scores are raised to `lexical_sharpness` first. The score of a turn gains `neighbor_weights[i]`
+    times the score of the turns i + 1 away in the same session, and `answer_weight` times that of a turn before it that
+    asks something. What only asks loses `asking_weight`; what the person said whom the question names gains
+    `speaker_weight`, what stands in the period that it names `date_weight`. These three are in standard deviations of
+    the fused score.
     """
 
     place: ClassVar[str] = "retrieval"
 
-    lexical_weight: float = Field(default=0.4, ge=0, le=1)
-    neighbor_weights: tuple[Weight, ...] = (0.3, 0.15, 0.1)
-    candidates: Count = 200
+    candidates: Count = 300
+    stages: Annotated[tuple[str, ...], AfterValidator(_known_stages)] = STAGE_NAMES
+    lexical_weight: float = Field(default=0.55, ge=0, le=1)
+    lexical_sharpness: float = Field(default=2.0, ge=1, le=8)
+    neighbor_weights: tuple[Weight, ...] = (0.3, 0.2, 0.15, 0.1)
+    answer_weight: Weight = 0.2
+    asking_weight: Weight = 1.0
+    speaker_weight: Weight = 2.5
+    date_weight: Weight = 3.0
 
 
 class LLMConfig(Section):
@@ -166,7 +198,10 @@ class TokenizerConfig(Section):
 
 
 class Config(Section):
-    """Everything a context manager needs to know; every section has working defaults."""
+    """Everything a context manager needs to know; every section has working defaults.
+
+    With `debug`, the logger `ctxkit` passes on what is at least `log_level`, which then is DEBUG unless it was set.
+    """
 
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
     llm: LLMConfig = Field(default_factory=LLMConfig)

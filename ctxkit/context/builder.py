@@ -1,14 +1,16 @@
 """Choosing what stands in one prompt.
 
 In the order of what a model misses most: the question, whole; the newest turn; more recent turns; what the search
-found; recent turns again, in what the memories left; summaries of what left short-term memory. Before the memories
+found; recent turns again, in what the memories left; summaries of what left short-term memory; the beginnings of
+memories that did not fit. Before the memories
 had their choice, the recent turns take at most half of what the question leaves. Only in a budget so small that half
 of it would not show sixteen tokens of the newest turn may that turn take more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ctxkit.context import render
 from ctxkit.context.budget import Purse
@@ -46,9 +48,11 @@ def build(
     reserve = purse.left - purse.left // 2
     _choose_newest(draft, purse, reserve)
     _choose_recent(draft, purse, reserve)
-    _choose_memories(draft, purse)
+    shown = _Shown(draft, purse)
+    _choose_memories(draft, purse, shown)
     _choose_recent(draft, purse, 0)
     _choose_summaries(draft, purse, allowance=purse.left // _SUMMARY_SHARE)
+    _choose_beginnings(draft, purse, shown)
     return _render(draft, question, tail, tokenizer, budget)
 
 
@@ -94,12 +98,20 @@ def _whole(turn: Turn, purse: Purse, room: int) -> Piece | None:
 
 def _cut(turn: Turn, purse: Purse, room: int, least: int) -> Piece | None:
     """Return the beginning of a turn that fits, with the mark of the cut; None below `least` tokens of the turn."""
-    length = room - purse.price(f"{render.CUT}\n")
+    text = _beginning(turn.text, purse, room, least, "{}\n".format)
+    return (
+        None if text is None else Piece(text, purse.price(f"{text}\n"), kept=True, reason="the newest turn, cut to fit")
+    )
+
+
+def _beginning(text: str, purse: Purse, room: int, least: int, line: Callable[[str], str]) -> str | None:
+    """Return the longest beginning that fits as it is shown by `line`, with the mark; None below `least` tokens."""
+    length = room - purse.price(line(render.CUT))
     while length >= least:
-        text = f"{purse.cut(turn.text, length)}{render.CUT}"
-        price = purse.price(f"{text}\n")
+        cut = f"{purse.cut(text, length)}{render.CUT}"
+        price = purse.price(line(cut))
         if price <= room:
-            return Piece(text, price, kept=True, reason="the newest turn, cut to fit")
+            return cut
         # Text and mark together may count more than each alone.
         length -= price - room
     return None
@@ -131,26 +143,69 @@ def _choose_recent(draft: Draft, purse: Purse, reserve: int) -> None:
         draft.turns[turn.id] = piece
 
 
-def _choose_memories(draft: Draft, purse: Purse) -> None:
+def _choose_memories(draft: Draft, purse: Purse, shown: _Shown) -> None:
     """Take the best candidates that fit; a candidate too long for what is left makes room for shorter ones."""
     kept: list[Candidate] = []
-    paid: set[str] = set()
     for candidate in draft.candidates:
-        heading = draft.headings.of(candidate)
         price = purse.price(render.memory_line(candidate))
-        extra = 0 if heading in paid else purse.price(heading)
-        extra += 0 if kept else _frame(purse, "memory")
         reason = draft.among_recent(candidate) or draft.twin(candidate, kept)
         if reason is None and len(kept) >= draft.hits:
             reason = draft.better_ones()
-        if reason is None and not purse.pay(price + extra):
+        if reason is None and (price > purse.left or not purse.pay(price + shown.frame(candidate))):
             reason = NO_ROOM
         if reason is None:
             kept.append(candidate)
-            paid.add(heading)
-            draft.headings.keep(candidate)
+            shown.add(candidate)
         piece = Piece(candidate.text, price, kept=reason is None, reason=reason or "among the best that fit")
         draft.memories[candidate.id] = piece
+
+
+def _choose_beginnings(draft: Draft, purse: Purse, shown: _Shown) -> None:
+    """Show the beginnings of memories that did not fit; recent turns are shown whole or not at all."""
+    count = draft.hits - len(draft.kept_memories())
+    too_long = [c for c in draft.candidates if draft.memories[c.id].reason == NO_ROOM and not draft.is_recent(c)]
+    for candidate in too_long:
+        if count <= 0 or purse.left < _WORTH_CUTTING:
+            break
+        frame = shown.frame(candidate)
+
+        def line(text: str, candidate: Candidate = candidate) -> str:
+            return render.memory_line(replace(candidate, text=text))
+
+        text = _beginning(candidate.text, purse, purse.left - frame, _WORTH_CUTTING, line)
+        if text is not None:
+            price = purse.price(line(text))
+            purse.pay(price + frame)
+            shown.add(candidate)
+            draft.memories.pop(candidate.id)
+            draft.memories[candidate.id] = Piece(
+                text, price, kept=True, reason="the beginning of one that does not fit"
+            )
+            count -= 1
+
+
+class _Shown:
+    """What the memories chosen so far already paid for: the section's title, and the headings."""
+
+    def __init__(self, draft: Draft, purse: Purse) -> None:
+        self._headings = draft.headings
+        self._purse = purse
+        self._paid: set[tuple[str, str]] = {("", "")}
+
+    def frame(self, candidate: Candidate) -> int:
+        """Return what a candidate would cost beside its line."""
+        title = 0 if len(self._paid) > 1 else _frame(self._purse, "memory")
+        return title + sum(self._purse.price("".join(part)) for part in self._parts(candidate) - self._paid)
+
+    def add(self, candidate: Candidate) -> None:
+        """Note that a candidate is shown."""
+        self._paid |= self._parts(candidate)
+        self._headings.keep(candidate)
+
+    def _parts(self, candidate: Candidate) -> set[tuple[str, str]]:
+        """Return the heading, and apart from it the year, which is paid once."""
+        year = self._headings.year(candidate)
+        return {(self._headings.of(candidate), ""), ("", year)}
 
 
 def _choose_summaries(draft: Draft, purse: Purse, *, allowance: int) -> None:
@@ -181,4 +236,4 @@ def _render(draft: Draft, question: str, tail: str, tokenizer: Tokenizer, budget
             break
         draft.give_back()
     parts = {name: tokenizer.count(body) for name, body in sections.items() if body}
-    return ContextResult(text, question, tokens, budget, parts, tuple(draft.ledger(tokenizer)))
+    return ContextResult(text, question, tokens, budget, parts, tuple(draft.ledger(tokenizer)), sections)

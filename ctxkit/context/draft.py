@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ctxkit.context.ledger import LedgerRow
 from ctxkit.context.render import Headings
@@ -55,8 +55,13 @@ class Draft:
         return [piece.text for piece in pieces if piece is not None and piece.kept]
 
     def kept_memories(self) -> list[Candidate]:
-        """Return the memories that are in, best first."""
-        return [c for c in self.candidates if c.id in self.memories and self.memories[c.id].kept]
+        """Return the memories that are in, best first, each with the text that is shown."""
+        pieces = ((each, self.memories.get(each.id)) for each in self.candidates)
+        return [
+            each if piece.text == each.text else replace(each, text=piece.text)
+            for each, piece in pieces
+            if piece is not None and piece.kept
+        ]
 
     def kept_notes(self) -> list[str]:
         """Return the summaries that are in, oldest first."""
@@ -69,6 +74,10 @@ class Draft:
             return _RECENT if candidate.text in turn.text else _RECENT_CUT
         whole = self.turns.get(str(candidate.metadata.get(HEAD)))
         return _RECENT if whole is not None and whole.kept and candidate.text in whole.text else None
+
+    def is_recent(self, candidate: Candidate) -> bool:
+        """Whether a candidate is a recent turn or a part of one."""
+        return candidate.id in self.turns or candidate.metadata.get(HEAD) in self.turns
 
     def among_memories(self, turn: Turn, kept: Sequence[Candidate]) -> str | None:
         """Say how a turn stands among the memories, None when it does not."""
@@ -105,7 +114,8 @@ class Draft:
         for candidate in self.candidates:
             piece = self.memories[candidate.id]
             reason = self._why_memory(candidate, piece, kept)
-            yield LedgerRow.of(candidate, tokens=piece.tokens, kept=piece.kept, reason=reason)
+            text = piece.text if piece.kept else candidate.text
+            yield LedgerRow.of(candidate, text=text, tokens=piece.tokens, kept=piece.kept, reason=reason)
         for record_id, piece in self.notes.items():
             yield LedgerRow(record_id, "summary", piece.text, piece.tokens, piece.kept, piece.reason)
 

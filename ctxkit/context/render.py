@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 from itertools import count
 
 from ctxkit.memory.entries import DOCUMENT, KIND
 from ctxkit.records import Metadata
-from ctxkit.retrieval import Candidate
+from ctxkit.retrieval import MONTHS, Candidate
 
 TITLES = {
     "summary": "## Earlier in this conversation\n",
@@ -21,23 +23,28 @@ CUT = " [...]"
 _LONGEST_NAME = 80
 # White space of every kind, the line breaks of Unicode among it, and control characters.
 _BREAK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_DAY = re.compile(r"\d{4,}-\d\d-\d\d|undated")
+_DAY = re.compile(r"\d{1,2} [A-Z][a-z]+( \d{4,})?|undated")
 
 
 class Headings:
     """One heading for each day and each document; two documents never share one.
 
-    A document is named by its file and folder, because a whole path would cost tokens in every prompt, and by as
-    much more of its path as tells it from the documents shown before.
+    A day is named with its year where that begins, "[8 May 2023]", and without it from then on: "[20 June]". A document
+    is named by its file and folder, because a whole path would cost tokens in every prompt, and by as much more of its
+    path as tells it from the documents shown before.
     """
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
 
     def of(self, candidate: Candidate) -> str:
-        """Return the heading under which a memory would stand."""
+        """Return the heading under which a memory would stand, a day without its year."""
         source = _source(candidate.metadata)
-        return f"[{_day(candidate.timestamp)[1] if source is None else self._name(source)}]\n"
+        return f"[{_day(candidate.timestamp).name if source is None else self._name(source)}]\n"
+
+    def year(self, candidate: Candidate) -> str:
+        """Return what stands in the heading too, once for each year; nothing for a document or without a day."""
+        return _day(candidate.timestamp).year if _source(candidate.metadata) is None else ""
 
     def keep(self, candidate: Candidate) -> None:
         """Give the memory's document the heading that it has now, for good."""
@@ -48,7 +55,7 @@ class Headings:
     def place(self, candidate: Candidate) -> tuple[float, str]:
         """Return what memories are ordered by: documents, then days, then what has no day."""
         known = _source(candidate.metadata) is None
-        return (_day(candidate.timestamp)[0] if known else float("-inf"), self.of(candidate))
+        return (_day(candidate.timestamp).number if known else float("-inf"), self.of(candidate))
 
     def _name(self, source: str) -> str:
         known = self._names.get(source)
@@ -58,13 +65,33 @@ class Headings:
         return next(name for name in _names(source) if name not in taken and not _DAY.fullmatch(name))
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The day of a memory: what it is ordered by, its name, and its year as it stands behind the name."""
+
+    number: float = float("inf")
+    name: str = "undated"
+    year: str = ""
+
+
+@lru_cache(maxsize=4096)
+def _day(timestamp: float | None) -> _Day:
+    """Return the day of a moment in UTC; the same few sessions are shown again and again."""
+    if timestamp is None:
+        return _Day()
+    try:
+        day = datetime.fromtimestamp(timestamp, tz=timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        return _Day()
+    return _Day(float(day.toordinal()), f"{day.day} {MONTHS[day.month - 1].capitalize()}", f" {day.year}")
+
+
 def memory_line(candidate: Candidate) -> str:
-    """Return a memory as it stands in the prompt: its speaker once, then its text verbatim."""
-    given = candidate.metadata.get("speaker")
-    speaker = _one_line(given) if isinstance(given, str) else ""
-    if speaker and not candidate.text.startswith(f"{speaker}:"):
-        return f"- {speaker}: {candidate.text}\n"
-    return f"- {candidate.text}\n"
+    """Return a memory as it stands in the prompt: its speaker once, or a dash, then its text verbatim."""
+    speaker = _one_line(candidate.speaker or "")
+    if not speaker:
+        return f"- {candidate.text}\n"
+    return f"{candidate.text}\n" if candidate.text.startswith(f"{speaker}:") else f"{speaker}: {candidate.text}\n"
 
 
 def memories(candidates: Sequence[Candidate], headings: Headings) -> str:
@@ -73,12 +100,13 @@ def memories(candidates: Sequence[Candidate], headings: Headings) -> str:
         candidates, key=lambda c: (*headings.place(c), c.timestamp or 0.0, c.thread or "", c.position, c.id)
     )
     lines: list[str] = []
-    heading = ""
+    heading, years = ("", ""), {""}
     for candidate in ordered:
-        own = headings.of(candidate)
-        if own != heading:
-            lines.append(own)
-            heading = own
+        own, year = headings.of(candidate), headings.year(candidate)
+        if (own, year) != heading:
+            lines.append(own if year in years else own.replace("]", f"{year}]"))
+            heading = (own, year)
+            years.add(year)
         lines.append(memory_line(candidate))
     return "".join(lines)
 
@@ -86,17 +114,6 @@ def memories(candidates: Sequence[Candidate], headings: Headings) -> str:
 def section(name: str, body: str) -> str:
     """Return a section with its title, or nothing when the body is empty."""
     return f"{TITLES[name]}{body}\n" if body else ""
-
-
-def _day(timestamp: float | None) -> tuple[float, str]:
-    """Return (number, name) of the day of a memory."""
-    if timestamp is not None:
-        try:
-            day = datetime.fromtimestamp(timestamp, tz=timezone.utc)
-        except (OverflowError, OSError, ValueError):
-            return (float("inf"), "undated")
-        return (float(day.toordinal()), f"{day:%Y-%m-%d}")
-    return (float("inf"), "undated")
 
 
 def _source(metadata: Metadata) -> str | None:

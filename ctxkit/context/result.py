@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,9 @@ class ContextResult:
     """A rendered context with its account.
 
     `tokens` is the configured tokenizer's count of `text`, never above `budget`. `parts` maps each section
-    ("summary", "memory", "recent", "question") to its tokens. `ledger` has a row for everything considered.
+    ("summary", "memory", "recent", "question") to its tokens, `sections` to its text. `ledger` has a row for everything
+    considered. `stable_prefix_tokens` is how many tokens at the beginning are, at least, those of the context that the
+    same manager built before. `chat` makes the messages.
     """
 
     text: str
@@ -22,6 +25,14 @@ class ContextResult:
     budget: int
     parts: dict[str, int] = field(default_factory=dict)
     ledger: tuple[LedgerRow, ...] = ()
+    sections: dict[str, str] = field(default_factory=dict)
+    stable_prefix_tokens: int = 0
+    chat: Callable[[], tuple[dict[str, Any], ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The same as a chat, in the form that OpenAI takes; made when it is asked for, and the caller's own."""
+        return list(self.chat())
 
     def kept(self, part: str) -> list[LedgerRow]:
         """Return the rows of one part that stand in the text, in the order in which they were chosen."""
@@ -35,6 +46,8 @@ class ContextResult:
             "tokens": self.tokens,
             "budget": self.budget,
             "parts": self.parts,
+            "stable_prefix_tokens": self.stable_prefix_tokens,
+            "messages": self.messages,
             "ledger": [row.as_dict() for row in self.ledger],
         }
 

@@ -24,6 +24,7 @@ from ctxkit.memory.entries import (
     digest,
 )
 from ctxkit.memory.scope import Scope
+from ctxkit.memory.validity import unexpired, with_moments
 from ctxkit.memory.vault import Vault
 from ctxkit.records import Metadata, Record, check_metadata
 
@@ -83,11 +84,11 @@ class Documents:
         own = check_metadata(self._scope.stamp(own), record_id=source, fields=FIELDS)
         # Not the time of this ingestion, which differs each time: only a timestamp that the caller gave.
         version = digest(text, str(self._size), str(self._overlap), json.dumps(own, sort_keys=True))
-        shared: Metadata = {"timestamp": time.time(), **own}
+        shared: Metadata = {"timestamp": time.time(), **with_moments(own)}
         thread = f"document-{digest(str(self._scope.thread(shared, conversation=True)), source)}"
         chunks = list(split_text(text, self._tokenizer, size=self._size, overlap=self._overlap))
         mine = {THREAD: thread, KIND: DOCUMENT}
-        if self._vault.store.count({**mine, DIGEST: version}) == len(chunks):
+        if self._vault.store.count({**mine, DIGEST: version, **unexpired()}) == len(chunks):
             self._forget_other_versions(mine, version)
             return IngestReport(unchanged=1)
         report = IngestReport(files=1, chunks=len(chunks))

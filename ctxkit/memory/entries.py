@@ -9,12 +9,15 @@ Keys of our own begin with `_ctx_` and users cannot set them:
     _ctx_order     of a turn: when it was observed, in microseconds, later than every turn before it
     _ctx_head      of a part: the id of the text it is a piece of
     _ctx_user      of a turn: how many characters the user's words take
-    _ctx_lineage   of a summary: the ids of the turns it stands for
-    _ctx_level     of a summary: "chunk"
+    _ctx_lineage   of a summary: the ids of what it stands for, turns or summaries of the level below
+    _ctx_level     of a summary: "chunk" (of turns), "session" (of chunks) or "topic" (of those)
     _ctx_frontier  of a summary: the order of the last turn it stands for
     _ctx_by        of a summary: what wrote it
+    _ctx_due       of a summary: the language model has not written it yet
+    _ctx_supersedes  of a memory: the id of the one whose place it took
     _ctx_digest    of a document's chunk: which text it was cut from, and how
     _ctx_pending   the record still waits for its vector
+    _ctx_filler    the vector means nothing: the store wants one for every record
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ from ctxkit.records import FieldType, Metadata, Record
 KIND, THREAD, SEQ, ORDER, HEAD = "_ctx_kind", "_ctx_thread", "_ctx_seq", "_ctx_order", "_ctx_head"
 USER_CHARACTERS, PENDING, DIGEST, SPLIT = "_ctx_user", "_ctx_pending", "_ctx_digest", "_ctx_split"
 LINEAGE, LEVEL, FRONTIER, WRITTEN_BY = "_ctx_lineage", "_ctx_level", "_ctx_frontier", "_ctx_by"
-RESERVED = "_ctx_"
+DUE, SUPERSEDES = "_ctx_due", "_ctx_supersedes"
+VALID_FROM, VALID_UNTIL, EXPIRES_AT = "valid_from", "valid_until", "expires_at"
+RESERVED, FILLER = "_ctx_", "_ctx_filler"
 
 TURN, MEMORY, DOCUMENT, PART, SUMMARY = "turn", "memory", "document", "part", "summary"
 SEARCHABLE: Mapping[str, Any] = {
@@ -49,6 +54,13 @@ FIELDS: Mapping[str, FieldType] = {
     HEAD: "str",
     DIGEST: "str",
     PENDING: "bool",
+    FILLER: "bool",
+    LEVEL: "str",
+    SUPERSEDES: "str",
+    VALID_FROM: "number",
+    VALID_UNTIL: "number",
+    EXPIRES_AT: "number",
+    DUE: "bool",
     SPLIT: "bool",
     "session_id": "str",
     "task_id": "str",

@@ -1,44 +1,52 @@
-"""From a configuration to an open store with its embedder, with fallbacks for what was not asked for by name."""
+"""From a configuration to an open store with its embedder, with fallbacks for what was not asked for by name.
+
+And from a pickle: one of a durable store holds its path, one of a store in memory its records; no key is in either.
+"""
 
 from __future__ import annotations
 
+import copyreg
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from ctxkit.config import Config
-from ctxkit.errors import CollectionNotFoundError, ConfigError, CtxkitError, EmbedderError
-from ctxkit.interfaces import CollectionSpec, Embedder, VectorStore
+from ctxkit.cache import with_cache
+from ctxkit.config import Config, without_secrets
+from ctxkit.errors import (
+    CollectionNotFoundError,
+    ConfigError,
+    CtxkitError,
+    DimensionMismatchError,
+    EmbedderError,
+    FingerprintMismatchError,
+)
+from ctxkit.interfaces import CollectionSpec, Embedder, EmbedderCapabilities, Tokenizer, VectorStore
+from ctxkit.memory.copies import take_over
 from ctxkit.memory.entries import FIELDS
 from ctxkit.memory.patience import PatientEmbedder
+from ctxkit.memory.source import Source
 from ctxkit.memory.vault import Vault
-from ctxkit.plugins import PluginRegistry
+from ctxkit.plugins import PluginRegistry, get_registry
+from ctxkit.records import Record
+from ctxkit.tokens import RememberingTokenizer
 
 _log = logging.getLogger(__name__)
 COLLECTION = "memory"
+CACHE_FOLDER = "cache"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open vault, the providers that were really used, and why when they are not the configured ones."""
-
-    vault: Vault
-    vector_store: str
-    embedder: str
-    fallbacks: tuple[str, ...]
-
-
-def open_vault(config: Config, path: Path | None, registry: PluginRegistry) -> Opened:
+def open_vault(config: Config, path: Path | None, registry: PluginRegistry) -> Vault:
     """Open (or make) the store that a configuration describes, in memory when `path` is None.
 
     A provider that the user did not set and that is not installed falls back (faiss to exact, static to none)
-    with one INFO line; one that the user named raises with the install line.
+    with one INFO line; one that the user named raises with the install line. The vectors of an embedder whose calls
+    cost something are kept in a cache below `path`.
     """
     fallbacks: list[str] = []
-    embedder_name, embedder = _open_embedder(config, registry, fallbacks)
+    embedder_name, embedder = _open_embedder(config, path, registry, fallbacks)
     try:
         store_name, store = _open_store(config, path, registry, embedder, fallbacks)
     except BaseException:
@@ -46,13 +54,21 @@ def open_vault(config: Config, path: Path | None, registry: PluginRegistry) -> O
             embedder.close()
         raise
     patient = None if embedder is None else PatientEmbedder(embedder, timeout=config.memory.embed_timeout)
-    vault = Vault(store, patient)
+    vault = Vault(store, patient, Source(config, path, registry, store_name, embedder_name, tuple(fallbacks)))
     if vault.pending():
         vault.resume()
-    return Opened(vault, store_name, embedder_name, tuple(fallbacks))
+    return vault
 
 
-def _open_embedder(config: Config, registry: PluginRegistry, fallbacks: list[str]) -> tuple[str, Embedder | None]:
+def open_tokenizer(config: Config, registry: PluginRegistry) -> Tokenizer:
+    """Return the tokenizer that a configuration names; it remembers what it counted."""
+    chosen = config.tokenizer
+    return RememberingTokenizer(registry.create_tokenizer(chosen.provider, chosen.options()))
+
+
+def _open_embedder(
+    config: Config, path: Path | None, registry: PluginRegistry, fallbacks: list[str]
+) -> tuple[str, Embedder | None]:
     section = config.embedder
     if section.provider == "none":
         return "none", None
@@ -70,6 +86,9 @@ def _open_embedder(config: Config, registry: PluginRegistry, fallbacks: list[str
             f"the embedder {section.provider} failed to load: {type(exc).__name__}.",
             fix="see the cause of this error, or use EmbedderConfig(provider='none') for text search only.",
         ) from exc
+    declared = registry.find("embedder", section.provider).spec.capabilities
+    if path is not None and isinstance(declared, EmbedderCapabilities):
+        embedder = with_cache(embedder, declared, path / CACHE_FOLDER)
     return section.provider, embedder
 
 
@@ -104,7 +123,17 @@ def _open_store(
         fingerprint=None if embedder is None else embedder.fingerprint,
         fields=FIELDS,
     )
-    return name, registry.open_store(name, spec, options)
+    try:
+        return name, registry.open_store(name, spec, options)
+    except (DimensionMismatchError, FingerprintMismatchError) as exc:
+        raise type(exc)(
+            exc.message,
+            fix="use that model again, or have the vectors made anew, for each user: open this store with"
+            ' EmbedderConfig(provider="none") and save_memory("COPY"), then load_memory("COPY") into a new path'
+            " with the new model.",
+            backend=exc.backend,
+            collection=exc.collection,
+        ) from exc
 
 
 def _store_options(config: Config, path: Path | None, name: str, registry: PluginRegistry) -> dict[str, Any]:
@@ -136,3 +165,21 @@ def _stored_dimension(registry: PluginRegistry, name: str, options: dict[str, An
 def _fall_back(fallbacks: list[str], line: str) -> None:
     fallbacks.append(line)
     _log.info("%s", line)
+
+
+def _reduced(vault: Vault) -> tuple[Callable[..., Vault], tuple[Any, ...]]:
+    """Say how a vault is opened again: by its path, or with the records that it holds in memory."""
+    source = vault.source
+    records = None if source.path is not None else list(vault.store.scan(include_vectors=True))
+    return _opened_again, (without_secrets(source.config), source.path, records, vault.store.spec.fingerprint)
+
+
+def _opened_again(
+    config: Config, path: Path | None, records: Sequence[Record] | None, fingerprint: str | None
+) -> Vault:
+    vault = open_vault(config, path, get_registry())
+    take_over(vault, records or (), fingerprint)
+    return vault
+
+
+copyreg.pickle(Vault, _reduced)  # the vault knows nothing of configurations

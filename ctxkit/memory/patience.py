@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import numpy as np
 
+from ctxkit.cache import CachedEmbedder
 from ctxkit.errors import EmbedderError, EmbedderTimeoutError
 from ctxkit.interfaces import Embedder
 from ctxkit.memory.desk import Desk
@@ -69,6 +70,15 @@ class PatientEmbedder:
             return self._succeeded(self._checked(self._embedder.embed_documents(list(texts)), len(texts)))
         except Exception as exc:
             raise self._failed(exc) from exc
+
+    @property
+    def remembers(self) -> bool:
+        """Whether vectors are kept in a cache, from which `forget` takes them."""
+        return isinstance(self._embedder, CachedEmbedder)
+
+    def forget(self, texts: Iterable[str]) -> int:
+        """Remove what the cache has of these texts; return how many vectors. Raises StoreError when it cannot."""
+        return self._embedder.cache.forget(texts) if isinstance(self._embedder, CachedEmbedder) else 0
 
     def close(self) -> None:
         """Release the model once no call is running in it; waits a moment for that, and no longer."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ctxkit.errors import ConfigError, InvalidRecordError
+from ctxkit.filters import Where
 
-_NAMES = ("user_id", "agent_id", "session_id", "task_id")
+OWNERS = ("user_id", "agent_id", "session_id", "task_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Scope:
     allow_cross_task: bool = False
 
     def __post_init__(self) -> None:
-        for name in _NAMES:
+        for name in OWNERS:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value and _storable(value)):
                 raise ConfigError(f"{name} is {value!r}, not a non-empty str or None.", fix=f"pass {name} as a str.")
@@ -50,7 +51,7 @@ class Scope:
         """Return the filter for what is this scope's own: what may be seen across sessions may not be deleted."""
         return replace(self, allow_cross_session=False, allow_cross_task=False).where()
 
-    def within(self, *conditions: Mapping[str, Any]) -> dict[str, Any]:
+    def within(self, *conditions: Where) -> dict[str, Any]:
         """Return the scope's filter narrowed by further conditions."""
         return {"$and": [self.where(), *conditions]}
 
@@ -60,7 +61,7 @@ class Scope:
         A caller's metadata may name session and task only where the scope leaves them open, user and agent never;
         anything else raises InvalidRecordError, so that no record leaves its owner.
         """
-        for name in _NAMES:
+        for name in OWNERS:
             own, given = getattr(self, name), metadata.get(name)
             if given is not None and not isinstance(given, str):
                 raise InvalidRecordError(f"{name} in the metadata is {given!r}.", fix=f"pass {name} as a str.")
@@ -80,7 +81,7 @@ class Scope:
         """
         if metadata.get("session_id") is None and not conversation:
             return None
-        return json.dumps([metadata.get(name) for name in _NAMES], ensure_ascii=False)
+        return json.dumps([metadata.get(name) for name in OWNERS], ensure_ascii=False)
 
 
 def _storable(text: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.entries import (
@@ -17,6 +18,8 @@ from ctxkit.memory.entries import (
     turn_from_record,
 )
 from ctxkit.memory.forks import renew_after_fork
+from ctxkit.memory.opening import open_tokenizer
+from ctxkit.memory.validity import unexpired
 from ctxkit.memory.vault import Vault
 from ctxkit.records import Record
 
@@ -43,6 +46,11 @@ class ShortTermMemory:
     def renew(self) -> None:
         """Make the lock anew, in a forked child."""
         self._lock = threading.RLock()
+
+    @property
+    def vault(self) -> Vault:
+        """Where the turns are."""
+        return self._vault
 
     @property
     def thread(self) -> str:
@@ -72,6 +80,11 @@ class ShortTermMemory:
         with self._lock:
             return len(self._turns) > 1 and self.current_tokens > self.max_tokens
 
+    def ids_in_view(self) -> set[str]:
+        """Return the ids of the turns in view, as the store says now."""
+        self.refresh()
+        return {turn.id for turn in self.turns}
+
     def get_recent_turns(self, count: int) -> list[Turn]:
         """Return the newest `count` turns in view, oldest first."""
         return self.turns[-count:] if count > 0 else []
@@ -81,9 +94,15 @@ class ShortTermMemory:
         with self._lock:
             self._frontier = max(self._frontier, self._stored_frontier())
             known = {turn.id: turn for turn in self._turns}
-            where = {THREAD: self._thread, KIND: TURN, ORDER: {"$gt": self._frontier}}
+            where = {THREAD: self._thread, KIND: TURN, ORDER: {"$gt": self._frontier}, **unexpired()}
             records = self._vault.store.scan(where, order_by=ORDER)
             self._turns = [known.get(record.id) or self._turn(record) for record in records]
+
+    def add(self, turn: Turn) -> None:
+        """Show a turn that was just stored, without a look at the store."""
+        with self._lock:
+            if turn.order > self._frontier and all(turn.id != known.id for known in self._turns):
+                self._turns = sorted([*self._turns, turn], key=lambda each: each.order)
 
     def oldest(self, tokens: int) -> list[Turn]:
         """Return the oldest turns, at least so many tokens of them, but never the newest turn."""
@@ -101,6 +120,16 @@ class ShortTermMemory:
         with self._lock:
             self._frontier = max([self._frontier, *(turn.order for turn in turns)])
             self._turns = [turn for turn in self._turns if turn.order > self._frontier]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"vault": self._vault, "thread": self._thread, "max_tokens": self.max_tokens}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vault: Vault = state["vault"]
+        tokenizer = open_tokenizer(vault.source.config, vault.source.registry)
+        self.__init__(  # type: ignore[misc]  # as it was made, in the process that reads the pickle
+            vault, tokenizer, thread=state["thread"], max_tokens=state["max_tokens"]
+        )
 
     def _turn(self, record: Record) -> Turn:
         return turn_from_record(record, self._tokenizer.count(record.text))

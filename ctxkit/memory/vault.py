@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from ctxkit.cache.recent import Recent
 from ctxkit.errors import (
     CollectionNotFoundError,
     EmbedderError,
@@ -17,9 +20,12 @@ from ctxkit.errors import (
     StoreError,
 )
 from ctxkit.interfaces import VectorStore
-from ctxkit.memory.entries import PENDING, SEQ, SPLIT, THREAD
+from ctxkit.memory.entries import FILLER, KIND, PENDING, SEQ, SPLIT, THREAD, TURN, turn_from_record
 from ctxkit.memory.forks import renew_after_fork
+from ctxkit.memory.lease import Lease
 from ctxkit.memory.patience import PatientEmbedder
+from ctxkit.memory.source import Source
+from ctxkit.memory.validity import next_change
 from ctxkit.records import FloatVector, FloatVectors, Hits, Record
 from ctxkit.retrieval import Candidate
 
@@ -27,7 +33,9 @@ _log = logging.getLogger(__name__)
 _BACKFILL_BATCH = 64
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 _CLOSING = 2.0
+LEASE_PATIENCE = 10.0  # seconds
 _REFUSALS = 3
+_REMEMBERED = 256  # questions whose vectors are kept, so that one that is asked again costs no embedding
 
 
 class Vault:
@@ -38,11 +46,15 @@ class Vault:
     not bring back what the same vault deleted meanwhile.
     """
 
-    def __init__(self, store: VectorStore, embedder: PatientEmbedder | None) -> None:
+    def __init__(self, store: VectorStore, embedder: PatientEmbedder | None, source: Source) -> None:
         self.store = store
         self.embedder = embedder
+        self.source = source
+        self._questions: Recent[str, FloatVector] = Recent(_REMEMBERED)
+        self.lease = Lease(source, "writing")
         self._positions: dict[str, int] = {}
         self._last_order = 0
+        self._changes: tuple[int, float] = (-1, 0.0)
         self._refused: set[str] = set()
         self.renew()
         renew_after_fork(self)
@@ -53,11 +65,19 @@ class Vault:
         self._stop = threading.Event()
         self._retry: threading.Thread | None = None
 
-    def write(self, records: Sequence[Record], *, patience: float | None = None) -> int:
+    def write(
+        self,
+        records: Sequence[Record],
+        *,
+        patience: float | None = None,
+        finish: Callable[[Sequence[Record]], Sequence[Record]] | None = None,
+    ) -> int:
         """Store records (their vectors are made here) in one batch; return how many wait for their vector.
 
         A split text gets no vector of its own. `patience` is how many seconds the embedder may take instead of its
-        own timeout. Raises StoreError when the store refuses; never because of the embedder.
+        own timeout. `finish` makes of the batch what is really written, while nobody else writes what depends on the
+        order: no turn, and no summary that turns leave the view by. Raises StoreError when the store refuses; never
+        because of the embedder.
         """
         wanted = [SPLIT not in record.metadata for record in records]
         texts = [embedding_text(record) for record, want in zip(records, wanted, strict=True) if want]
@@ -67,12 +87,35 @@ class Vault:
             self._with_vector(record, next(rows, None)) if want else record
             for record, want in zip(records, wanted, strict=True)
         ]
-        with self.writing:
-            self._upsert(batch)
+        if finish is None:
+            self.keep(batch)
+        else:
+            # Whoever holds the lease for too long has it to answer for: what was said is worth more than its order.
+            with self.lease.held(patience=LEASE_PATIENCE), self.writing:
+                self._upsert(finish(batch))
         if made is not None or not texts or self.embedder is None:
             return 0
         self.resume()
         return len(texts)
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """Store records as they are, with the vectors that they have."""
+        with self.writing:
+            self._upsert(records)
+
+    def version(self) -> Hashable | None:
+        """Return what every write changes, of whatever process, and every moment at which a validity begins or ends.
+
+        None where the store has no number of its writes.
+        """
+        found = self.store.stats().details.get("seq")
+        if not isinstance(found, int):
+            return None
+        seq, until = self._changes
+        if seq != found or until <= time.time():
+            until = next_change(self.store)
+            self._changes = (found, until)
+        return found, until
 
     def next_position(self, thread: str) -> int:
         """Return the next free position of a thread, after everything that any process has written in it so far."""
@@ -91,15 +134,33 @@ class Vault:
             return self._last_order
 
     def delete(self, ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None) -> int:
-        """Delete by id or filter; return how many records existed."""
+        """Delete by id or filter, from the caches of embeddings too; return how many records existed.
+
+        Raises StoreError, and then has deleted nothing, when a cache cannot be changed.
+        """
         with self.writing:
+            self._questions.clear()  # they may quote what is deleted
+            if self.embedder is not None and self.embedder.remembers:
+                found = self.store.get(ids) if ids is not None else self.store.scan(where)
+                self.forget(text for record in found if record is not None for text in embedded_texts(record))
             return self.store.delete(ids, where=where)
+
+    def forget(self, texts: Iterable[str]) -> int:
+        """Remove what the cache of embeddings has of these texts; return how many vectors. Raises StoreError.
+
+        Another record may hold the same text: it keeps its own vector, and the cache has served its turn.
+        """
+        return 0 if self.embedder is None else self.embedder.forget(texts)
 
     def pending(self) -> int:
         """Return how many records wait for a vector; none does where there is no embedder."""
         if self.embedder is None:
             return 0
         return self.store.count({PENDING: True})
+
+    def fillers(self) -> int:
+        """Return how many records have a vector only because the store wants one."""
+        return 0 if self.store.capabilities.optional_vectors else self.store.count({FILLER: True})
 
     def backfill(self) -> int:
         """Embed every record that waits for its vector, however long it takes; return how many were.
@@ -128,15 +189,15 @@ class Vault:
                 self._retry = threading.Thread(target=self._retry_until_done, name="ctxkit-backfill", daemon=True)
                 self._retry.start()
 
-    def search(self, text: str, where: Mapping[str, Any], *, limit: int) -> list[Candidate]:
-        """Return the best `limit` of the vector search and of the text search, as candidates, unordered."""
+    def search(self, text: str, where: Mapping[str, Any], *, limit: int, words: str) -> list[Candidate]:
+        """Return the best `limit` of the vector search and of the text search for `words`, as candidates, unordered."""
         if not text.strip():
             raise InvalidQueryError("the query is blank.", fix="search for at least one word.")
         found: dict[str, Candidate] = {}
         for hit in self._dense_hits(text, limit, where):
             found.setdefault(hit.id, as_candidate(hit.id, hit.text, hit.metadata)).dense = hit.score
         if self.store.capabilities.text_search:
-            for hit in self.store.text_query(text, limit, where=where):
+            for hit in self.store.text_query(words, limit, where=where):
                 found.setdefault(hit.id, as_candidate(hit.id, hit.text, hit.metadata)).lexical = hit.score
         return list(found.values())
 
@@ -164,13 +225,18 @@ class Vault:
     def _dense_hits(self, text: str, limit: int, where: Mapping[str, Any]) -> Hits:
         if self.embedder is None:
             return Hits()
-        try:
-            vector = self.embedder.query(text)
-        except EmbedderError as exc:
-            _log.info("searching by text alone: %s", type(exc).__name__)
-            return Hits()
+        vector = self._questions.get(text)
+        if vector is None:
+            try:
+                vector = self.embedder.query(text)
+            except EmbedderError as exc:
+                _log.info("searching by text alone: %s", type(exc).__name__)
+                return Hits()
+            self._questions.put(text, vector)
         if not vector.any():
             return Hits()
+        if not self.store.capabilities.optional_vectors:
+            where = {"$and": [where, {FILLER: {"$exists": False}}]}
         return self.store.query(vector, limit, where=where)[0]
 
     def _try_to_embed(self, texts: Sequence[str], patience: float | None) -> FloatVectors | None:
@@ -184,13 +250,22 @@ class Vault:
     def _upsert(self, records: Sequence[Record]) -> None:
         step = self.store.capabilities.max_batch or len(records)
         for start in range(0, len(records), max(step, 1)):
-            self.store.upsert(records[start : start + step])
+            self.store.upsert([self._fitted(record) for record in records[start : start + step]])
+
+    def _fitted(self, record: Record) -> Record:
+        """Return the record as this store can hold it: one that wants a vector for each gets one that means nothing."""
+        record = without_filler(record)
+        if record.vector is not None or self.store.capabilities.optional_vectors:
+            return record
+        filler = np.zeros(self.store.spec.dimension, dtype=np.float32)
+        filler[0] = 1.0
+        return Record(record.id, record.text, filler, {**record.metadata, FILLER: True})
 
     @staticmethod
     def _with_vector(record: Record, vector: FloatVector | None) -> Record:
         if vector is None:
             return Record(record.id, record.text, None, {**record.metadata, PENDING: True})
-        metadata = {key: value for key, value in record.metadata.items() if key != PENDING}
+        metadata = {key: value for key, value in record.metadata.items() if key not in (PENDING, FILLER)}
         # All zeros has no direction: such a text is found by its words alone.
         return Record(record.id, record.text, vector if vector.any() else None, metadata)
 
@@ -224,7 +299,7 @@ class Vault:
                 if now is not None and now.text == before.text and now.metadata.get(PENDING)
             ]
             if ready:
-                self.store.upsert(ready)
+                self._upsert(ready)
             return len(ready)
 
     def _retry_until_done(self) -> None:
@@ -243,12 +318,27 @@ class Vault:
             return
 
 
+def without_filler(record: Record) -> Record:
+    """Return the record without a vector that means nothing."""
+    if FILLER not in record.metadata:
+        return record
+    return Record(record.id, record.text, None, {key: record.metadata[key] for key in record.metadata if key != FILLER})
+
+
 def embedding_text(record: Record) -> str:
     """Return what is embedded of a record: its text, naming the speaker once."""
     speaker = record.metadata.get("speaker")
     if isinstance(speaker, str) and speaker and not record.text.startswith(f"{speaker}:"):
         return f"{speaker}: {record.text}"
     return record.text
+
+
+def embedded_texts(record: Record) -> list[str]:
+    """Return every text of a record whose vector a cache may hold: a user's words may have been a question as well."""
+    texts = [embedding_text(record)]
+    if record.metadata.get(KIND) == TURN:
+        texts.append(turn_from_record(record, 0).user_input)
+    return texts
 
 
 def as_candidate(record_id: str, text: str, metadata: Mapping[str, Any]) -> Candidate:

@@ -9,12 +9,12 @@ from ctxkit.records import Metadata
 
 @dataclass(slots=True)
 class Candidate:
-    """A memory under consideration; each stage fills in its own score.
+    """A memory under consideration.
 
     `thread` and `position` say where the memory stands in its conversation or document; memories of one thread
     with neighbouring positions are neighbours. `dense` is the similarity of the vectors and `lexical` the BM25
-    score, None where that search did not return the memory. `fused`, `neighbor`, `recency` and `importance` are
-    what the stages add, `final` is their sum.
+    score, None where that search did not return the memory. `scores` maps each stage to what it adds, `final` is
+    their sum.
     """
 
     id: str
@@ -25,8 +25,11 @@ class Candidate:
     timestamp: float | None = None
     dense: float | None = None
     lexical: float | None = None
-    fused: float = 0.0
-    neighbor: float = 0.0
-    recency: float = 0.0
-    importance: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
     final: float = 0.0
+
+    @property
+    def speaker(self) -> str | None:
+        """Who said it, as far as the metadata tell."""
+        named = self.metadata.get("speaker")
+        return named if isinstance(named, str) and named else None

@@ -1,10 +1,10 @@
-"""Recency, importance and the final order."""
+"""Recency and importance, by the weights that memory is configured with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
-from ctxkit.retrieval.candidates import Candidate
+from ctxkit.retrieval.pool import Pool, Scores
 
 
 def half_life_decay(age_seconds: float, half_life_seconds: float) -> float:
@@ -12,24 +12,19 @@ def half_life_decay(age_seconds: float, half_life_seconds: float) -> float:
     return float(0.5 ** (max(age_seconds, 0.0) / half_life_seconds))
 
 
-def rank(
-    candidates: Sequence[Candidate],
-    *,
-    now: float,
-    recency_weight: float = 0.0,
-    importance_weight: float = 0.0,
-    half_life_seconds: float = 604_800.0,
-) -> list[Candidate]:
-    """Set `recency`, `importance` and `final`, and return the candidates best first, ties by id.
+def recency(pool: Pool) -> Scores:
+    """Return `recency_weight` x 0.5 ** (age / `recency_half_life_seconds`); 0 for what has no timestamp."""
+    memory, now = pool.question.memory, pool.question.now
+    if not memory.recency_weight:
+        return np.zeros(len(pool.candidates))
+    ages = [None if each.timestamp is None else now - each.timestamp for each in pool.candidates]
+    half_life = memory.recency_half_life_seconds
+    decays = [0.0 if age is None else half_life_decay(age, half_life) for age in ages]
+    return np.array(decays) * memory.recency_weight
 
-    `final` is `fused + neighbor + recency_weight x decay(now - timestamp) + importance_weight x importance`;
-    `now` is seconds since the epoch, importance is the metadata value of that name (a number, 0 without).
-    """
-    for candidate in candidates:
-        if recency_weight and candidate.timestamp is not None:
-            candidate.recency = recency_weight * half_life_decay(now - candidate.timestamp, half_life_seconds)
-        importance = candidate.metadata.get("importance", 0.0)
-        if importance_weight and isinstance(importance, (int, float)):
-            candidate.importance = importance_weight * float(importance)
-        candidate.final = candidate.fused + candidate.neighbor + candidate.recency + candidate.importance
-    return sorted(candidates, key=lambda item: (-item.final, item.id))
+
+def importance(pool: Pool) -> Scores:
+    """Return `importance_weight` x the metadata value of that name (a number, 0 without)."""
+    values = [each.metadata.get("importance", 0.0) for each in pool.candidates]
+    numbers = [float(value) if isinstance(value, (int, float)) else 0.0 for value in values]
+    return np.array(numbers) * pool.question.memory.importance_weight

@@ -1,15 +1,14 @@
-"""`ctxkit bench`: what a component costs beside the library that it is built on."""
+"""`ctxkit bench`: what a component costs beside the library that it is built on, and what memory finds."""
 
 from __future__ import annotations
 
 import json as jsons
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ctxkit_conformance.bench.locomo.command import locomo
 
 if TYPE_CHECKING:
     from ctxkit_conformance.bench.figures import StoreResult
@@ -20,13 +19,16 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Measure what a component costs beside the library that it is built on.",
+    help="Measure what a component costs, and what memory finds.",
 )
 
 
 @app.callback()
 def root() -> None:
-    """Measure what a component costs beside the library that it is built on."""
+    """Measure what a component costs, and what memory finds."""
+
+
+app.command("locomo")(locomo)
 
 
 @app.command("vector-store")
@@ -80,6 +82,7 @@ def vector_store(  # noqa: PLR0913 - a command line has as many options as it ha
     """  # noqa: D301 - \b is for the help formatter
     from ctxkit_conformance.bench.run import run  # noqa: PLC0415 - help stays light
     from ctxkit_conformance.bench.show import print_cautions, print_store  # noqa: PLC0415
+    from ctxkit_conformance.bench.terminal import bar, check_outputs, interruptible  # noqa: PLC0415
     from ctxkit_conformance.commands import _write_text  # noqa: PLC0415
 
     parts = _parts(only or [])
@@ -94,10 +97,10 @@ def vector_store(  # noqa: PLR0913 - a command line has as many options as it ha
         "threads": threads,
         "baseline": baseline,
     }
-    _check_outputs(json, plot)
+    check_outputs(json, plot)
     jobs = _jobs(names, common)
     quiet = json is not None and str(json) == "-"
-    with _interruptible(), _bar(len(jobs)) as (tell, aside):
+    with interruptible(), bar(len(jobs)) as (tell, aside):
 
         def show(result: StoreResult) -> None:
             if not quiet:
@@ -139,63 +142,3 @@ def _jobs(names: list[str], common: dict[str, Any]) -> list[Job]:
         subject.config()
         _ = subject.factory
     return jobs
-
-
-def _check_outputs(json: Path | None, plot: Path | None) -> None:
-    """Raise ConfigError before anything is measured that could not be written."""
-    from ctxkit.errors import ConfigError  # noqa: PLC0415
-
-    for path in (json, plot):
-        if path is not None and str(path) != "-" and not path.absolute().parent.is_dir():
-            raise ConfigError(f"there is no folder {path.parent}.", fix="name a file in a folder that exists.")
-    if plot is not None:
-        from ctxkit_conformance.bench.plot import check  # noqa: PLC0415
-
-        check(plot)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Leave nothing behind, whether the user interrupts or the system asks us to end."""
-
-    def leave(*_received: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("Interrupted: no file was written, and nothing is left behind.", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Any]:
-    """Show progress on standard error, where that is a terminal; yield how to tell it, and how to print beside it."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    target = Console(stderr=True)
-    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=target, disable=not target.is_terminal, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(title: str, figures: int, text: str) -> None:
-            if title not in tasks:
-                for done in tasks.values():
-                    bar.update(done, visible=False)
-                tasks[title] = bar.add_task(title, total=None)
-            of = f" ({len(tasks)} of {total})" if total > 1 else ""
-            bar.update(tasks[title], completed=figures, description=f"{title}{of}: {text}")
-
-        @contextmanager
-        def aside() -> Iterator[None]:
-            if target.is_terminal:
-                bar.stop()
-            yield
-            if target.is_terminal:
-                bar.start()
-
-        yield tell, aside

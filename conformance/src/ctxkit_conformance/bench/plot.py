@@ -23,7 +23,7 @@ def check(path: Path) -> None:
     """Raise ConfigError or MissingDependencyError when a chart could not be drawn into this file."""
     if path.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"{path.name} is no kind of picture that is known.", fix=f"choose {', '.join(_SUFFIXES)}.")
-    _library()
+    library()
 
 
 def draw(report: BenchReport, path: Path) -> None:
@@ -34,19 +34,24 @@ def draw(report: BenchReport, path: Path) -> None:
             "nothing that was measured has a target, so there is nothing to draw.", fix="choose other parts."
         )
     heights = [_FRAME + _ROW * len(_judged(store)) for store in stores]
-    matplotlib = _library()
+    matplotlib = library()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ctxkit", "font.size": 9}):
         figure = matplotlib.figure.Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
         axes = figure.subplots(len(stores), 1, squeeze=False, height_ratios=heights, sharex=True)
         for each, (axis,) in zip(stores, axes, strict=True):
             _panel(axis, each)
         axes[-1][0].set_xlabel("share of the limit that is used (1 = the target; left of it is better)", color=_INK)
-        try:
-            figure.savefig(path, dpi=150)
-        except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be written: {error.strerror}.", fix="name a file in a folder that exists."
-            ) from error
+        save(figure, path)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure; raises ConfigError where that is not possible."""
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}.", fix="name a file in a folder that exists."
+        ) from error
 
 
 def _panel(axis: Any, store: StoreResult) -> None:
@@ -83,7 +88,8 @@ def _judged(store: StoreResult) -> Sequence[Figure]:
     return [figure for figure in store.figures if figure.verdict and figure.unit != "share"]
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Return matplotlib; raises MissingDependencyError."""
     try:
         importlib.import_module("matplotlib.figure")
         return importlib.import_module("matplotlib")

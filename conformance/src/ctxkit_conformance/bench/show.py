@@ -21,19 +21,20 @@ _STYLES: Final = {"met": "green", "missed": "bold red", "": ""}
 
 def print_store(store: StoreResult, console: Console | None = None) -> None:
     """Print one store's table, and how many targets it met."""
-    with _printing(console) as out:
+    with printing(console) as out:
         _print_store(store, out)
 
 
 def print_cautions(report: BenchReport, console: Console | None = None) -> None:
     """Print what speaks against taking the figures at their word, if anything does."""
-    with _printing(console) as out:
+    with printing(console) as out:
         for caution in cautions(report):
             out.print(Text(caution, "yellow"))
 
 
 @contextmanager
-def _printing(console: Console | None) -> Iterator[Console]:
+def printing(console: Console | None) -> Iterator[Console]:
+    """Yield where to print; what was printed is written at once, in characters that the target knows."""
     out = console or Console()
     with out.capture() as captured:
         yield out

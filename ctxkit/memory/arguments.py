@@ -1,0 +1,51 @@
+"""What callers pass to a manager: moments, paths and budgets, checked."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+
+from ctxkit.config import Config
+from ctxkit.errors import ConfigError, InvalidRecordError
+
+_LATEST = 1e15  # seconds, about thirty million years: what is beyond is no moment but a mistake
+
+
+def check_moment(timestamp: object) -> float:
+    """Return seconds since the epoch, now for None; raises InvalidRecordError for what is no moment."""
+    if timestamp is None:
+        return time.time()
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise InvalidRecordError("the timestamp has no time zone.", fix="pass an aware datetime, or seconds.")
+        return timestamp.timestamp()
+    if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool) and abs(timestamp) < _LATEST:
+        return float(timestamp)
+    raise InvalidRecordError(
+        f"the timestamp is {timestamp!r:.60}.", fix="pass seconds since the epoch or an aware datetime."
+    )
+
+
+def check_budget(budget: object) -> int:
+    """Return a token budget, or raise ConfigError when it is no positive int."""
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        raise ConfigError(f"the token budget is {budget!r}.", fix="pass an int of at least 1.")
+    return budget
+
+
+def check_path(path: object) -> Path:
+    """Return a path, or raise ConfigError when it is none."""
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise ConfigError(f"the path is {path!r}.", fix="pass the path of a folder or file as str or Path.")
+    return Path(path)
+
+
+def store_folder(path: object, config: Config) -> Path | None:
+    """Return where the store lives; a path among the store's own options counts too."""
+    option = config.vector_store.options().get("path")
+    if path is not None and option is not None:
+        raise ConfigError("there is a path= and a vector_store.path.", fix="keep one of them.")
+    chosen = option if path is None else path
+    return None if chosen is None else check_path(chosen)

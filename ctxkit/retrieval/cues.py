@@ -1,0 +1,49 @@
+"""What a question says about its answer beside its words: who said it, and when; and what a memory says of itself."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ctxkit.retrieval.language import asks
+from ctxkit.retrieval.pool import Pool, Scores
+
+
+def speaker(pool: Pool) -> Scores:
+    """Return `speaker_weight` for what was said by the only person, among all who speak here, that the question names.
+
+    A person is named by the whole name or by its first word.
+    """
+    said_by = [candidate.speaker for candidate in pool.candidates]
+    named = [name for name in {name for name in said_by if name is not None} if _names(pool.question.text, name)]
+    if len(named) != 1:
+        return np.zeros(len(said_by))
+    return np.array([name == named[0] for name in said_by]) * pool.question.retrieval.speaker_weight
+
+
+def date(pool: Pool) -> Scores:
+    """Return `date_weight` for what stands in a period that the question names, less up to a week beside it."""
+    periods, weight = pool.question.periods, pool.question.retrieval.date_weight
+    added = np.zeros(len(pool.candidates))
+    if not periods or not weight:
+        return added
+    known: dict[float, float] = {}
+    for row, candidate in enumerate(pool.candidates):
+        moment = candidate.timestamp
+        if moment is not None:
+            if moment not in known:
+                known[moment] = max(period.closeness(moment) for period in periods)
+            added[row] = weight * known[moment]
+    return added
+
+
+def asking(pool: Pool) -> Scores:
+    """Return minus `asking_weight` for what one person said and ends with a question: it seldom holds an answer."""
+    weight = pool.question.retrieval.asking_weight
+    return np.array([-weight if each.speaker is not None and asks(each.text) else 0.0 for each in pool.candidates])
+
+
+def _names(text: str, name: str) -> bool:
+    first = name.split(maxsplit=1)[0] if name.split() else name
+    return any(re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text, re.IGNORECASE) for form in {name, first})
