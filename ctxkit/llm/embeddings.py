@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from ctxkit.errors import PluginError
 from ctxkit.interfaces import Embedder
 from ctxkit.interfaces.models import EmbeddingModel
 from ctxkit.plugins import Component, PluginRegistry, get_registry
-from ctxkit.plugins.construction import load_target
+from ctxkit.plugins.construction import load_models
 from ctxkit.records import FloatVector
 
 __all__ = ["EmbeddingProvider"]
@@ -167,15 +167,11 @@ class EmbeddingProvider:
 
 def _models_of(component: Component) -> list[EmbeddingModel]:
     """Return what a plugin lists; nothing, with a WARNING, where that fails: the other catalogues still count."""
-    if component.spec.models is None:
-        return []
     try:
-        listing = cast("Callable[[], Sequence[EmbeddingModel]]", load_target(component, component.spec.models))
-        found = list(listing())
+        return load_models(component)
     except PluginError as exc:
         _log.warning("the models of %s cannot be listed: %s", component.qualified_name, exc)
         return []
-    return found
 
 
 def _described(model: EmbeddingModel) -> dict[str, Any]:

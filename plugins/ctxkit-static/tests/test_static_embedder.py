@@ -66,6 +66,12 @@ ODD_TEXTS = [
     "x" * 5_000,
     "!" * 5_000,
     "\U0010ffff",
+    "\U00020000\U0002a6df",  # ideographs beyond the first plane
+    "\U0001d552\U0001d553 \U0001f9d1\u200d\U0001f4bb \ue000 \U000f0000",  # mathematics, a joined emoji, private use
+    "a" + "\u0301\u0323" * 300,
+    "\u202eabc\u202c \u2066\u05d9\u05db\u05dc\u2069",
+    "مرحبا بالعالم",
+    "\u3000\u00a0\u2028",
 ]
 
 
@@ -232,6 +238,9 @@ def test_what_is_not_a_list_of_texts_is_a_typed_error(embedder: StaticEmbedder) 
         embedder.embed_documents("text")
     with pytest.raises(EmbedderError, match="text 1 is a int"):
         embedder.embed_documents(["text", 1])  # type: ignore[list-item]
+    for nothing in (None, 7):
+        with pytest.raises(EmbedderError, match="list of texts"):
+            embedder.embed_documents(nothing)  # type: ignore[arg-type]  # that is the point
 
 
 def test_closed_embedder_refuses_work() -> None:

@@ -13,10 +13,11 @@ import ctxkit_static
 from ctxkit.interfaces import BackendConfig, Embedder
 
 
-def test_the_hook_announces_one_embedder_that_can_be_made() -> None:
-    """Both targets of the specification exist, and what they make agrees with the announced capabilities."""
-    (spec,) = ctxkit_static.ctxkit_embedders()
-    assert spec.name == "static"
+def test_the_hook_announces_what_can_be_made() -> None:
+    """The targets of the specifications exist, and what they make agrees with the announced capabilities."""
+    spec, other = ctxkit_static.ctxkit_embedders()
+    assert (spec.name, other.name) == ("static", "model2vec")
+    assert _loaded(other.config)(offline=True).capabilities().normalized == _loaded(other.factory)().normalized
     config = _loaded(spec.config)()
     assert isinstance(config, BackendConfig)
     assert config.capabilities() == spec.capabilities

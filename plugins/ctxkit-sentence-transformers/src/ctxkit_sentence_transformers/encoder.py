@@ -19,13 +19,11 @@ from ctxkit_sentence_transformers.description import is_normalized
 from ctxkit_sentence_transformers.failures import NAME, failed, load_failure
 from ctxkit_sentence_transformers.files import onnx_file
 from ctxkit_sentence_transformers.lengths import like_lengths
-from ctxkit_sentence_transformers.packing import pack
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _ENDLESS: Final = 1_000_000  # a tokenizer without a limit names a number beyond any
-_PROBES: Final = ["How long is a vector?", "It depends."]
 _ROUTERS: Final = frozenset({"Asym", "Router"})
 
 
@@ -42,8 +40,6 @@ class Encoder:
         self._one_route = not routed and prompts.get("query") == prompts.get("document")
         self._on_processor = self._model.device.type == "cpu"
         self.dimension = self._found_dimension()
-        if self._on_processor and config.backend == "torch":
-            pack(self._model, lambda: self._passed("document", _PROBES))
         self.max_tokens = _max_tokens(self._model)
 
     def route(self, purpose: Literal["document", "query"]) -> str:
@@ -83,7 +79,7 @@ class Encoder:
         torch.set_num_threads(1)
 
     def _found_dimension(self) -> int:
-        found = self.encode("document", _PROBES).shape[1]
+        found = self.encode("document", ["How long is a vector?"]).shape[1]
         if self._config.dimension not in {None, found}:
             raise EmbedderError(
                 f"the vectors of {self._config.model!r} have {found} components, fewer than dimension ="
