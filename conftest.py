@@ -18,6 +18,7 @@ OPTIONAL_PARTS: Final = (
         "pip install -r requirements-full.txt",
     ),
     ("needs_linters", ("mypy", "ruff"), "pip install -r requirements-lint.txt"),
+    ("needs_model2vec", ("model2vec",), "pip install -r requirements-full.txt"),
     ("needs_usearch", ("usearch",), "pip install -r requirements-full.txt"),
     ("needs_hnswlib", ("hnswlib", "ctxkit_hnswlib"), "pip install -r requirements-full.txt"),
     (

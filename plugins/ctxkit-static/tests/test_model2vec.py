@@ -15,7 +15,7 @@ from ctxkit.errors import EmbedderError
 from ctxkit.llm.embeddings import EmbeddingProvider
 from ctxkit.plugins import PluginRegistry
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = pytest.mark.needs_model2vec
 
 TEXTS = ["The boat is moored at the berth.", "naïve café", "word " * 40]
 
