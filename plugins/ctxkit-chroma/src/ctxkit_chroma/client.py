@@ -115,6 +115,9 @@ def _tune(session: Any, timeout: float) -> None:
     the time that a request costs its client: as much as this package spends on a query. Cookies are still kept.
     """
     session.timeout = httpx.Timeout(timeout)
+    carrier = getattr(session, "_transport_for_url", None)
+    if carrier is None:
+        return  # a later httpx does it otherwise; all works without, a little slower
     parsed = lru_cache(maxsize=_ADDRESSES)(httpx.URL)
     patience = {"timeout": session.timeout.as_dict()}
 
@@ -122,7 +125,7 @@ def _tune(session: Any, timeout: float) -> None:
         address = parsed(url)
         cookies = session.cookies or None
         asked = httpx.Request(method, address, headers=session.headers, cookies=cookies, extensions=patience, **content)
-        answer: httpx.Response = session._transport_for_url(address).handle_request(asked)  # noqa: SLF001
+        answer: httpx.Response = carrier(address).handle_request(asked)
         with closing(answer):
             answer.request = asked
             answer.read()
