@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from components import config, registry
+from components import config
+from every_store import REGISTRY
 
 from ctxkit import ContextManager, VectorStoreConfig
 
-REGISTRY: Final = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
 USERS: Final = (None, "ann", "bob")
 SESSIONS: Final = (None, "red", "green")
 _TOKEN: Final = re.compile(r"fact\d+x")

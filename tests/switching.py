@@ -8,13 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from components import registry
+from every_store import REGISTRY
 
 from ctxkit import F
 from ctxkit.interfaces import CollectionSpec, VectorStore
 from ctxkit.records import Hits, Metric, Record, RecordBatch
 
-REGISTRY: Final = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
 METRICS: Final[tuple[Metric, ...]] = ("cosine", "dot", "l2")
 ROWS: Final = 90
 DIMENSION: Final = 8

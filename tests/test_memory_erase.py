@@ -7,14 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from components import DIMENSION, WordEmbedder, WordsConfig, registry
+from components import DIMENSION, WordEmbedder, WordsConfig
+from every_store import ENGINES, REGISTRY, STORES
 
 from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, VectorStoreConfig
 from ctxkit.errors import ConfigError
 from ctxkit.local.exact import kept
 
-REGISTRY: Final = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
-ENGINES: Final = ("exact", "faiss", "hnswlib")
 HIDDEN: Final = "Zanzibarquartz hides beneath the Wolframlantern"
 
 
@@ -51,7 +50,7 @@ def needles_of(cm: ContextManager, record_id: str) -> list[bytes]:
     return [b"Zanzibarquartz", b"zanzibarquartz", b"wolframlantern", *(form.tobytes()[:32] for form in forms)]
 
 
-@pytest.mark.parametrize("store", [*ENGINES, "chroma"])
+@pytest.mark.parametrize("store", STORES)
 def test_promise_7_erase_is_complete_and_provable(store: str, tmp_path: Path) -> None:
     """Turn, parts, summaries, vectors, words, segments and cache: nothing is found, in the API or in the files."""
     path = tmp_path / "store"

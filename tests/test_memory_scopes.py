@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from components import config, registry
+from components import config
+from every_store import REGISTRY, STORES
 
 from ctxkit import ContextManager, VectorStoreConfig
 
-REGISTRY: Final = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
 _CROWD: Final = 30
 
 
-@pytest.mark.parametrize("store", ["exact", "faiss", "hnswlib", "chroma"])
+@pytest.mark.parametrize("store", STORES)
 def test_a_few_are_found_among_many_that_fit_better(store: str, tmp_path: Path) -> None:
     """With a graph over everybody's memories, each scope gets its own, all of them, and no other's."""
     options: dict[str, Any] = {"provider": store, "index_type": "HNSW"}

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from components import config, registry
+from components import config
+from every_store import REGISTRY, STORES
 
 from ctxkit import ContextManager, VectorStoreConfig
 from ctxkit.errors import InvalidRecordError
 
-REGISTRY: Final = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
 BEFORE: Final = 1_700_000_000.0
 
 
@@ -29,7 +29,7 @@ def texts(cm: ContextManager, question: str, **arguments: Any) -> list[str]:
     return sorted(text for text, _ in cm.query_memory(question, k=9, **arguments))
 
 
-@pytest.mark.parametrize("store", ["exact", "faiss", "hnswlib", "chroma"])
+@pytest.mark.parametrize("store", STORES)
 def test_promise_8_supersede_without_destroying(store: str, tmp_path: Path) -> None:
     """Today the newest is found, as of a moment what was true then; all of them are there."""
     homes = ["Maren lives in Aarhus.", "Maren lives in Bergen.", "Maren lives in Cork."]

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pytest
-from components import Faults, FaultyEmbedder, registry
+from components import Faults, FaultyEmbedder
+from every_store import REGISTRY, STORES
 
 from ctxkit import Config, ContextManager, EmbedderConfig, LLMConfig, MemoryConfig, VectorStoreConfig
 from ctxkit.errors import BudgetTooSmallError, FingerprintMismatchError
 from ctxkit.interfaces import LLM
 
-STORES: Final = ("exact", "faiss", "chroma")
-REGISTRY: Final = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
 START: Final = 1_700_000_000.0
 TALK: Final = (
     ("I keep the boat at the harbour now.", "Which berth?"),
