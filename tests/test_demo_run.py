@@ -283,6 +283,7 @@ def test_the_documentation_is_in_every_installation(monkeypatch: pytest.MonkeyPa
     pages = documentation.documents()
     assert "StoreLockedError" in pages["ctxkit.errors (docstring)"]
     assert pages["README.md"].startswith("# ctxkit")
+    assert "hazelnuts" not in pages["README.md"], "the README's picture of the demo answers its questions"
     monkeypatch.setattr(documentation, "_DISTRIBUTION", "no-such-distribution")
     assert documentation._readme() == ""
 

@@ -114,6 +114,17 @@ def test_smoothing_gives_a_share_of_the_neighbours() -> None:
     assert scores == pytest.approx([0.15 * 2, edge, 0.0, edge, 0.15 * 2, 0.0, 0.0])
 
 
+def test_an_exchange_is_two_messages() -> None:
+    """Where a position holds both sides, the next one is two messages away."""
+    turns = [candidate(str(i), thread="t", position=i) for i in range(5)]
+    for turn in turns:
+        turn.exchange = True
+    weights = (0.3, 0.2, 0.15, 0.1)
+    scores = added("neighbor", turns, total=[0.0, 0.0, 1.0, 0.0, 0.0], neighbor_weights=weights, answer_weight=0)
+    edge = 0.2 * (2 * 0.3) / (0.2 + 0.2 + 0.1)
+    assert scores == pytest.approx([0.1 * 2, edge, 0.0, edge, 0.1 * 2])
+
+
 def test_two_memories_at_one_position_count_once() -> None:
     """The best of them is the neighbour."""
     places = [("a", 1), ("b", 1), ("c", 2), ("d", 3)]

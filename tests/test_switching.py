@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from switching import METRICS, REGISTRY, answers, check_same
+from every_store import REGISTRY
+from switching import METRICS, answers, check_same
 
 from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, VectorStoreConfig
 from ctxkit.records import Metric

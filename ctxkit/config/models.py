@@ -131,11 +131,11 @@ class RetrievalConfig(Section):
 
     `candidates` is how many each search returns. `stages` are what adds to their scores, in this order, by name or as
     "module:function". `lexical_weight` is the share of the text search in the fused score, the rest is the vectors';
-    the text search's scores are raised to `lexical_sharpness` first. The score of a turn gains `neighbor_weights[i]`
-    times the score of the turns i + 1 away in the same session, and `answer_weight` times that of a turn before it that
-    asks something. What only asks loses `asking_weight`; what the person said whom the question names gains
-    `speaker_weight`, what stands in the period that it names `date_weight`. These three are in standard deviations of
-    the fused score.
+    the text search's scores are raised to `lexical_sharpness` first. A turn gains `neighbor_weights[i]` times the
+    score of the messages i + 1 away in the same session (an observed turn is two messages), and `answer_weight` times
+    that of a turn before it that asks something. What only asks loses `asking_weight`; what the person said whom the
+    question names gains `speaker_weight`, what stands in the period that it names `date_weight`. These three are in
+    standard deviations of the fused score.
     """
 
     place: ClassVar[str] = "retrieval"

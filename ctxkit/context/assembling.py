@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
@@ -28,6 +29,7 @@ from ctxkit.retrieval import Candidate
 _log = logging.getLogger(__name__)
 _SUMMARIES = 8
 _REMEMBERED = 128
+_HOUR = 3600.0
 
 
 class Assembler:
@@ -130,7 +132,9 @@ class Assembler:
         memory, retrieval = self._config.memory, self._config.retrieval
         if moments[0] is None and memory.recency_weight > 0:
             return None
-        return view.scope, question, moments, budget, memory.model_dump_json(), retrieval.model_dump_json()
+        # "Yesterday" is another day after midnight, wherever that is.
+        today = time.time() // _HOUR if moments[0] is None else None
+        return view.scope, question, moments, today, budget, memory.model_dump_json(), retrieval.model_dump_json()
 
     def _degraded(self) -> bool:
         """Whether the embedder failed, so that the next search may find more without any write."""

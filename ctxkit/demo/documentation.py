@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -10,17 +11,22 @@ import ctxkit
 
 _DISTRIBUTION = "ctxkit-core"
 _MODULES = ("ctxkit", "ctxkit.errors", "ctxkit.filters.grammar", "ctxkit.hookspecs", "ctxkit.memory.entries")
+_OUTPUT = re.compile(r"^```text\n.*?^```\n", re.MULTILINE | re.DOTALL)
 
 
 def documents() -> dict[str, str]:
-    """Map a name to its text: the README of the installed distribution, module docstrings, and a checkout's `docs`."""
+    """Map a name to its text: the README of the installed distribution, module docstrings, and a checkout's `docs`.
+
+    Without what they show of a command's output: there the README answers the demo's own questions.
+    """
     root = Path(ctxkit.__file__).resolve().parents[1]
     found = {"README.md": _readme()}
     for name in _MODULES:
         found[f"{name} (docstring)"] = importlib.import_module(name).__doc__ or ""
     for path in _checkout_pages(root):
         found[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
-    return {name: text for name, text in found.items() if text.strip()}
+    told = {name: _OUTPUT.sub("", text) for name, text in found.items()}
+    return {name: text for name, text in told.items() if text.strip()}
 
 
 def _readme() -> str:

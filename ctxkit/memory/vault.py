@@ -350,5 +350,6 @@ def as_candidate(record_id: str, text: str, metadata: Mapping[str, Any]) -> Cand
         metadata=dict(metadata),
         thread=metadata.get(THREAD),
         position=int(metadata.get(SEQ, 0)),
+        exchange=metadata.get(KIND) == TURN,
         timestamp=None if timestamp is None else float(timestamp),
     )

@@ -12,9 +12,9 @@ class Candidate:
     """A memory under consideration.
 
     `thread` and `position` say where the memory stands in its conversation or document; memories of one thread
-    with neighbouring positions are neighbours. `dense` is the similarity of the vectors and `lexical` the BM25
-    score, None where that search did not return the memory. `scores` maps each stage to what it adds, `final` is
-    their sum.
+    with neighbouring positions are neighbours, and an `exchange` is two messages at one position. `dense` is the
+    similarity of the vectors and `lexical` the BM25 score, None where that search did not return the memory.
+    `scores` maps each stage to what it adds, `final` is their sum.
     """
 
     id: str
@@ -22,6 +22,7 @@ class Candidate:
     metadata: Metadata = field(default_factory=dict)
     thread: str | None = None
     position: int = 0
+    exchange: bool = False
     timestamp: float | None = None
     dense: float | None = None
     lexical: float | None = None

@@ -17,23 +17,24 @@ from ctxkit.retrieval.pool import Pool, Scores
 
 
 def neighbors(pool: Pool) -> Scores:
-    """Return the sum of `neighbor_weights[d - 1]` x the score so far of those d positions away, on both sides.
+    """Return the sum of `neighbor_weights[d - 1]` x the score so far of those d messages away, on both sides.
 
-    A neighbour that is no candidate counts 0. Where a thread begins or ends, as far as the candidates show, those that
+    A position holds one message, or an exchange of two: then every second weight counts. A neighbour that is no
+    candidate counts 0. Where a thread begins or ends, as far as the candidates show, those that
     are there stand for the missing ones, in proportion to the weights. `answer_weight` x the score of the turn before
     comes on top when that turn asks something. Several memories may share a position; the best one counts.
     """
     weights, answer_weight = pool.question.retrieval.neighbor_weights, pool.question.retrieval.answer_weight
     best, asking, ends = _by_place(pool)
-    around = [(side * distance, weight) for distance, weight in enumerate(weights, start=1) for side in (-1, 1)]
-    whole = 2 * sum(weights)
+    around = {False: _both_sides(weights), True: _both_sides(weights[1::2])}
     added = np.zeros(len(pool.candidates))
     for row, candidate in enumerate(pool.candidates):
         thread, position = candidate.thread, candidate.position
         if thread is None:
             continue
-        total = present = 0.0
-        for step, weight in around:
+        total = present = whole = 0.0
+        for step, weight in around[candidate.exchange]:
+            whole += weight
             if 0 <= position + step <= ends[thread]:
                 present += weight
                 total += weight * best.get((thread, position + step), 0.0)
@@ -44,6 +45,10 @@ def neighbors(pool: Pool) -> Scores:
             total += answer_weight * best[before]
         added[row] = total
     return added
+
+
+def _both_sides(weights: Sequence[float]) -> list[tuple[int, float]]:
+    return [(side * distance, weight) for distance, weight in enumerate(weights, start=1) for side in (-1, 1)]
 
 
 def missing_neighbors(candidates: Sequence[Candidate], *, reach: int, top: int) -> dict[str, list[int]]:
