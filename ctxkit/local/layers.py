@@ -21,6 +21,8 @@ from ctxkit.records import FloatVectors, Metric
 
 # With a smaller share of its slots allowed, brute force over those costs less than asking the index for enough.
 _INDEX_SHARE = 0.25
+# An exact index looks at every slot, too: it is worth asking only where hardly any is left out.
+_EXACT_SHARE = 0.9
 _SPARE = 8
 
 
@@ -176,7 +178,7 @@ class Layers:
         assert self.segment is not None  # noqa: S101 - the caller looked
         index, fixed = self.segment.index, self._fixed
         count = fixed if wanted is None else int(np.count_nonzero(wanted))
-        if index is None or count < _INDEX_SHARE * fixed:
+        if index is None or count < (_EXACT_SHARE if index.exact else _INDEX_SHARE) * fixed:
             self.plan = f"exact: {count} matching rows of {fixed} in the segment"
             return self._by_force(queries, k, wanted)
         # About k of the best `reach` slots can be used. Where k can, they are the k best that can be used at all.

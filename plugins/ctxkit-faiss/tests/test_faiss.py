@@ -166,6 +166,17 @@ def test_hnsw_is_not_exact_and_finds_the_near(tmp_path: Path) -> None:
         assert store.stats().details["plan"].startswith("HNSW: ")
 
 
+def test_an_exact_index_is_asked_only_where_hardly_anything_is_left_out(tmp_path: Path) -> None:
+    """It looks at every vector as well, and brute force would have to follow where a filter excludes the near."""
+    vectors = np.random.default_rng(7).normal(size=(200, 8)).astype(np.float32)
+    config = FaissConfig.model_validate({"path": tmp_path, "index_type": "Flat", **ALWAYS})
+    with FaissStore.open(CollectionSpec(dimension=8), config) as store:
+        store.upsert(RecordBatch([str(i) for i in range(200)], vectors, None, [{"i": i} for i in range(200)]))
+        for share, plan in ((100, "exact: 100 matching rows of 200"), (195, "Flat: ")):
+            store.query(vectors[0], 3, where={"i": {"$lt": share}})
+            assert store.stats().details["plan"].startswith(plan)
+
+
 @pytest.mark.parametrize("index_type", ["Flat", "HNSW"])
 @pytest.mark.parametrize("quantization", ["fp16", "sq8"])
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
