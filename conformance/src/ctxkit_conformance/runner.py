@@ -140,8 +140,10 @@ def _subject(request: RunRequest) -> Subject:
 def _run_all(request: RunRequest, subject: Subject, scratch: Path, progress: Progress) -> _Run:
     """Start the process, and again for what is left when it died."""
     run = _Run()
-    events, done = scratch / "events", scratch / "done"
+    done = scratch / "done"
     for attempt in range(_MOST_RESTARTS):
+        # A file of its own: what a process that died had half written must not run into what the next one tells.
+        events, run.read = scratch / f"events{attempt}", 0
         done.write_text("\n".join(run.ended), encoding="utf-8")
         output = scratch / f"output{attempt}"
         command = _command(request, subject, scratch, events, done)
