@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from ctxkit.config import Config
 from ctxkit.errors import StoreClosedError
-from ctxkit.interfaces.call_threads import CallThreads, open_in_thread
+from ctxkit.interfaces.call_threads import CallThreads, run_alone
 from ctxkit.manager import ContextManager
 from ctxkit.memory import LongTermMemory, ShortTermMemory
 from ctxkit.plugins import PluginRegistry
@@ -85,7 +85,7 @@ class AsyncContextManager:
         def undo(made: Self) -> None:
             made._manager.close()
 
-        return await open_in_thread("memory", partial(cls, config, **arguments), undo)
+        return await run_alone("memory", partial(cls, config, **arguments), undo)
 
     @property
     def config(self) -> Config:

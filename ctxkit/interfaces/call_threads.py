@@ -87,26 +87,20 @@ class _Queue:
         self.order = asyncio.Semaphore(1)
 
 
-async def run_alone(name: str, work: Callable[[], ResultT]) -> ResultT:
-    """Do work that belongs to no handle in a thread that ends with it."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix=f"ctxkit-{name}")
-    try:
-        result = await asyncio.wrap_future(submit(pool, work))
-    except BaseException:
-        pool.shutdown(wait=False)
-        raise
-    pool.shutdown()
-    return result
+async def run_alone(
+    name: str, work: Callable[[], ResultT], unwanted: Callable[[ResultT], None] | None = None
+) -> ResultT:
+    """Do work that belongs to no handle in a thread that ends with it.
 
-
-async def open_in_thread(name: str, work: Callable[[], ResultT], unwanted: Callable[[ResultT], None]) -> ResultT:
-    """Open something in a thread; cancelled, what was opened is given to `unwanted` as soon as it is there."""
+    Cancelled, the work goes on, and what it makes is given to `unwanted` as soon as it is there.
+    """
     pool = ThreadPoolExecutor(1, thread_name_prefix=f"ctxkit-{name}")
-    opening = submit(pool, work)
+    running = submit(pool, work)
     try:
-        result = await asyncio.wrap_future(opening)
+        result = await asyncio.wrap_future(running)
     except BaseException:
-        pool.submit(_undo, opening, unwanted)
+        if unwanted is not None:
+            pool.submit(_undo, running, unwanted)
         pool.shutdown(wait=False)
         raise
     pool.shutdown()
@@ -139,7 +133,7 @@ def _finish(last: Callable[[], None], running: Sequence[Future[Any]], closed: Fu
         closed.set_result(None)
 
 
-def _undo(opening: Future[ResultT], unwanted: Callable[[ResultT], None]) -> None:
-    wait([opening])
-    if not opening.cancelled() and opening.exception() is None:
-        unwanted(opening.result())
+def _undo(running: Future[ResultT], unwanted: Callable[[ResultT], None]) -> None:
+    wait([running])
+    if not running.cancelled() and running.exception() is None:
+        unwanted(running.result())

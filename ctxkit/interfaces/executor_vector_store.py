@@ -15,7 +15,7 @@ from typing_extensions import Self
 from ctxkit.errors import StoreClosedError
 from ctxkit.filters import Where
 from ctxkit.interfaces.async_vector_store import AsyncVectorStore
-from ctxkit.interfaces.call_threads import CallThreads, open_in_thread, run_alone
+from ctxkit.interfaces.call_threads import CallThreads, run_alone
 from ctxkit.interfaces.capabilities import Capabilities
 from ctxkit.interfaces.config import BackendConfig
 from ctxkit.interfaces.vector_store import CollectionSpec, StoreHealth, StoreStats, VectorStore
@@ -42,7 +42,7 @@ class ExecutorVectorStore(AsyncVectorStore):
     async def open(cls, spec: CollectionSpec, config: BackendConfig) -> Self:
         """Open the collection in a thread; cancelled, it is closed again as soon as it is open."""
         work = partial(cls.store_class.open, spec, config)
-        return cls(await open_in_thread(cls.backend, work, cls.store_class.close))
+        return cls(await run_alone(cls.backend, work, cls.store_class.close))
 
     @classmethod
     async def list_collections(cls, config: BackendConfig) -> list[str]:
