@@ -27,7 +27,7 @@ def main() -> None:
         folder = Path(scratch)
         wheels = folder / "wheels"
         for project in projects:
-            build = ["wheel", "-q", "--no-deps", "-w", str(wheels), str(project)]
+            build = ["wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(project)]
             subprocess.run([sys.executable, "-m", "pip", *build], check=True)
         venv.create(folder / "env", with_pip=True)
         python = folder / "env" / "bin" / "python"
