@@ -57,7 +57,7 @@ def test_a_wrong_value_names_its_field(section: type[MemoryConfig], values: dict
 
 def test_the_limit_and_the_number_found_are_named() -> None:
     """Both are needed to mend a value without opening the documentation."""
-    with pytest.raises(ConfigError, match=r"greater than or equal to 1 \(found -1000\)"):
+    with pytest.raises(ConfigError, match=r"memory\.stm_capacity must be at least 1 \(is -1000\)"):
         MemoryConfig(stm_capacity=-1000)
 
 

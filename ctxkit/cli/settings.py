@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,8 @@ from ctxkit.cli import errors
 from ctxkit.cli.start import QuickCommand
 
 if TYPE_CHECKING:
+    from ctxkit.config import Config
+    from ctxkit.config.layers import Layers
     from ctxkit.manager import ContextManager
     from ctxkit.plugins import PluginRegistry
 
@@ -40,6 +43,24 @@ SessionOption = Annotated[
     str | None,
     typer.Option("--session", metavar="ID", help="See and write this session only.", show_default=False),
 ]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration file (or the variable CTXKIT_CONFIG; default: the nearest ctxkit.toml).",
+        show_default=False,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set an option, as in memory.recent_k=3; may be repeated.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 PluginOption = Annotated[
     list[str] | None,
@@ -48,24 +69,36 @@ PluginOption = Annotated[
 DebugOption = Annotated[bool, typer.Option("--debug", help="Log everything, and show tracebacks.")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """The options shared by all commands, as far as they were given."""
 
     store: Path | None = None
     session: str | None = None
+    config_file: Path | None = None
+    assignments: tuple[str, ...] = ()
     as_json: bool = False
     plugins: tuple[str, ...] = ()
     debug: bool = False
 
     def updated(
-        self, store: Path | None, session: str | None, plugins: list[str] | None, *, as_json: bool, debug: bool
+        self,
+        store: Path | None,
+        session: str | None,
+        plugins: list[str] | None,
+        config_file: Path | None = None,
+        assignments: list[str] | None = None,
+        *,
+        as_json: bool,
+        debug: bool,
     ) -> Settings:
         """Return these settings with what was given later laid over them."""
         return replace(
             self,
             store=store if store is not None else self.store,
             session=session if session is not None else self.session,
+            config_file=config_file if config_file is not None else self.config_file,
+            assignments=(*self.assignments, *(assignments or ())),
             as_json=as_json or self.as_json,
             plugins=(*self.plugins, *(plugins or ())),
             debug=debug or self.debug,
@@ -73,8 +106,23 @@ class Settings:
 
     @property
     def store_path(self) -> Path:
-        """The store's folder, absolute: the option, else the environment variable, else the default."""
-        return Path(self.store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE).absolute()
+        """The store's folder, absolute: the option, else the variable, else the file's, else the default."""
+        given = self.store or os.environ.get(STORE_VARIABLE)
+        return Path(given or self.layers.store or DEFAULT_STORE).absolute()
+
+    @cached_property
+    def layers(self) -> Layers:
+        """Every value of the configuration with where it comes from; raises ConfigError for an unreadable file."""
+        from ctxkit.config.layers import read_layers  # noqa: PLC0415 - start-up stays light
+
+        return read_layers(self.config_file, assignments=self.assignments)
+
+    def config(self) -> Config:
+        """Return the configuration: options before the environment before the file before the defaults.
+
+        Raises ConfigError that names the place of each wrong value.
+        """
+        return self.layers.config()
 
     def registry(self) -> PluginRegistry:
         """Return the installed plugins and those named with -p; raises PluginLoadError when one of the latter fails."""
@@ -98,7 +146,7 @@ class Settings:
         from ctxkit.manager import ContextManager  # noqa: PLC0415
         from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
 
-        path = self.store_path
+        path, config = self.store_path, self.config()
         if path.exists() and not path.is_dir():
             raise StoreUnavailableError(f"{path} is a file, not the folder of a store.", fix="give --store a folder.")
         if not create and not collection_directory(path, COLLECTION).is_dir():
@@ -106,7 +154,7 @@ class Settings:
                 f"there is no store in {path}.",
                 fix=f"make one with `ctxkit ingest PATH --store {path}`, or name another with --store.",
             )
-        with ContextManager(path=path, session_id=self.session, registry=self.registry()) as manager:
+        with ContextManager(config, path=path, session_id=self.session, registry=self.registry()) as manager:
             yield manager
 
 
@@ -146,6 +194,8 @@ def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 _SHARED: tuple[tuple[str, Any, Any], ...] = (
     ("store", StoreOption, None),
     ("session", SessionOption, None),
+    ("config_file", ConfigOption, None),
+    ("assignments", SetOption, None),
     ("as_json", JsonOption, False),
     ("plugins", PluginOption, None),
     ("debug", DebugOption, False),

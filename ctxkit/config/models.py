@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -16,14 +17,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from typing_extensions import Self
 
-from ctxkit.config.problems import as_config_error
+from ctxkit.config.problems import ALL_AT_ONCE, as_config_error
 from ctxkit.records import Metric
 
 STAGE_NAMES = ("fused", "neighbor", "asking", "speaker", "date", "recency", "importance")
@@ -63,10 +65,12 @@ class Section(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _speak_plainly(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _speak_plainly(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         try:
             return handler(data)
         except ValidationError as exc:
+            if info.context is ALL_AT_ONCE:
+                raise
             raise as_config_error(exc, cls.place) from None
 
     @model_validator(mode="after")
@@ -93,62 +97,69 @@ class Section(BaseModel):
 class MemoryConfig(Section):
     """How much is remembered where. Capacities, budgets and sizes are tokens.
 
-    When the short-term view holds more than `stm_capacity`, its oldest turns, at least `chunk_size` of them, leave
-    it and are summarised to `summary_compression_ratio` of their length. A context holds up to `recent_k` recent
-    turns and `ltm_hits_k` memories within `prompt_token_budget`. The three weights scale what similarity, recency
-    (halved every `recency_half_life_seconds`) and importance add to a memory's score. `embed_timeout` is how many
-    seconds `observe` waits for an embedding before it stores the turn without one.
-
-    `summaries` says when summaries are written: "background", "inline" (before `observe` returns) or "off" (turns leave
-    the view without one). `summarizer` "llm" has the model of the section `llm` write them, each within
-    `summary_timeout` seconds; until it has, and where it fails, they are extractive. When `summary_fanout` summaries of
-    one level have gathered, one of the level above is made of them.
+    When the short-term view holds more than `stm_capacity`, its oldest turns leave it and are summarised; when
+    `summary_fanout` summaries of one level have gathered, one of the level above is made of them. With `summarizer`
+    "llm" the model of the section `llm` writes them; until it has, and where it fails, they are extractive.
     """
 
     place: ClassVar[str] = "memory"
 
-    stm_capacity: TokenCount = 8000
-    chunk_size: TokenCount = 2000
-    recent_k: Count = 5
-    ltm_hits_k: Count = 7
-    prompt_token_budget: TokenCount = 12000
-    summary_compression_ratio: float = Field(default=0.3, gt=0, le=1)
-    ingestion_chunk_size: TokenCount = 400
-    ingestion_chunk_overlap: Annotated[int, BeforeValidator(_whole), Field(ge=0)] = 50
-    similarity_weight: Weight = 1.0
-    recency_weight: Weight = 0.0
-    importance_weight: Weight = 0.0
-    recency_half_life_seconds: Seconds = 604_800.0
-    embed_timeout: Seconds = 10.0
-    summaries: Literal["background", "inline", "off"] = "background"
-    summarizer: Literal["extractive", "llm"] = "extractive"
-    summary_timeout: Seconds = 60.0
-    summary_fanout: Annotated[int, Field(ge=2)] = 8
+    stm_capacity: TokenCount = Field(default=8000, description="tokens that the short-term view holds")
+    chunk_size: TokenCount = Field(default=2000, description="tokens at least that leave a full view at once")
+    recent_k: Count = Field(default=5, description="recent turns of a context, at most")
+    ltm_hits_k: Count = Field(default=7, description="memories of a context, at most")
+    prompt_token_budget: TokenCount = Field(default=12000, description="tokens of a context, at most")
+    summary_compression_ratio: float = Field(
+        default=0.3, gt=0, le=1, description="length of a summary, as a share of what it stands for"
+    )
+    ingestion_chunk_size: TokenCount = Field(default=400, description="tokens of a piece of a document")
+    ingestion_chunk_overlap: Annotated[int, BeforeValidator(_whole), Field(ge=0)] = Field(
+        default=50, description="tokens that two neighbouring pieces share"
+    )
+    similarity_weight: Weight = Field(default=1.0, description="what similarity adds to a memory's score")
+    recency_weight: Weight = Field(default=0.0, description="what recency adds to it")
+    importance_weight: Weight = Field(default=0.0, description="what importance adds to it")
+    recency_half_life_seconds: Seconds = Field(default=604_800.0, description="seconds in which recency halves")
+    embed_timeout: Seconds = Field(
+        default=10.0, description="seconds to wait for an embedding; then a turn is stored without one"
+    )
+    summaries: Literal["background", "inline", "off"] = Field(
+        default="background", description="when summaries are written: inline is before observe returns"
+    )
+    summarizer: Literal["extractive", "llm"] = Field(default="extractive", description="who writes them")
+    summary_timeout: Seconds = Field(default=60.0, description="seconds that a model has for a summary")
+    summary_fanout: Annotated[int, Field(ge=2)] = Field(
+        default=8, description="summaries of one level that are summarised in turn"
+    )
 
 
 class RetrievalConfig(Section):
     """How candidates are found and scored; docs/retrieval.md says where the figures come from.
 
-    `candidates` is how many each search returns. `stages` are what adds to their scores, in this order, by name or as
-    "module:function". `lexical_weight` is the share of the text search in the fused score, the rest is the vectors';
-    the text search's scores are raised to `lexical_sharpness` first. A turn gains `neighbor_weights[i]` times the
-    score of the messages i + 1 away in the same session (an observed turn is two messages), and `answer_weight` times
-    that of a turn before it that asks something. What only asks loses `asking_weight`; what the person said whom the
-    question names gains `speaker_weight`, what stands in the period that it names `date_weight`. These three are in
-    standard deviations of the fused score.
+    A stage is named, or given as "module:function". A turn gains `neighbor_weights[i]` times the score of the messages
+    i + 1 away in the same session (an observed turn is two messages). What stages gain and lose by asking, speaker and
+    date is in standard deviations of the fused score.
     """
 
     place: ClassVar[str] = "retrieval"
 
-    candidates: Count = 300
-    stages: Annotated[tuple[str, ...], AfterValidator(_known_stages)] = STAGE_NAMES
-    lexical_weight: float = Field(default=0.55, ge=0, le=1)
-    lexical_sharpness: float = Field(default=2.0, ge=1, le=8)
-    neighbor_weights: tuple[Weight, ...] = (0.3, 0.2, 0.15, 0.1)
-    answer_weight: Weight = 0.2
-    asking_weight: Weight = 1.0
-    speaker_weight: Weight = 2.5
-    date_weight: Weight = 3.0
+    candidates: Count = Field(default=300, description="candidates that each search returns")
+    stages: Annotated[tuple[str, ...], AfterValidator(_known_stages)] = Field(
+        default=STAGE_NAMES, description="what adds to their scores, in this order"
+    )
+    lexical_weight: float = Field(
+        default=0.55, ge=0, le=1, description="share of the text search in the fused score; the rest is the vectors'"
+    )
+    lexical_sharpness: float = Field(
+        default=2.0, ge=1, le=8, description="power to which the text search's scores are raised"
+    )
+    neighbor_weights: tuple[Weight, ...] = Field(
+        default=(0.3, 0.2, 0.15, 0.1), description="what a turn gains of its neighbours' scores, nearest first"
+    )
+    answer_weight: Weight = Field(default=0.2, description="what a turn gains of one before it that asks something")
+    asking_weight: Weight = Field(default=1.0, description="what a turn loses that only asks")
+    speaker_weight: Weight = Field(default=2.5, description="what a turn gains whose speaker the question names")
+    date_weight: Weight = Field(default=3.0, description="what a turn gains from the period that the question names")
 
 
 class LLMConfig(Section):
@@ -157,11 +168,11 @@ class LLMConfig(Section):
     model_config = ConfigDict(extra="allow")
     place: ClassVar[str] = "llm"
 
-    provider: str = Field(default="openai", min_length=1)
-    model: str = Field(default="gpt-4", min_length=1)
-    api_key: SecretStr | None = None
-    max_tokens: TokenCount = 1000
-    temperature: float = Field(default=0.7, ge=0, le=1)
+    provider: str = Field(default="openai", min_length=1, description="the adapter, by name")
+    model: str = Field(default="gpt-4", min_length=1, description="the model, as its provider calls it")
+    api_key: SecretStr | None = Field(default=None, description="the key; not from a file: set it in the environment")
+    max_tokens: TokenCount = Field(default=1000, description="tokens of an answer, at most")
+    temperature: float = Field(default=0.7, ge=0, le=1, description="how much chance there is in an answer")
 
 
 class VectorStoreConfig(Section):
@@ -173,10 +184,10 @@ class VectorStoreConfig(Section):
     model_config = ConfigDict(extra="allow")
     place: ClassVar[str] = "vector_store"
 
-    provider: str = Field(default="faiss", min_length=1)
-    index_type: Literal["Flat", "HNSW"] = "Flat"
-    metric: Metric = "cosine"
-    dimension: int = Field(default=384, ge=1, le=65_536)
+    provider: str = Field(default="faiss", min_length=1, description="the backend, by name")
+    index_type: Literal["Flat", "HNSW"] = Field(default="Flat", description="exact search, or an approximate index")
+    metric: Metric = Field(default="cosine", description="how vectors are compared")
+    dimension: int = Field(default=384, ge=1, le=65_536, description="length of the vectors; best left to the embedder")
 
 
 class EmbedderConfig(Section):
@@ -185,7 +196,7 @@ class EmbedderConfig(Section):
     model_config = ConfigDict(extra="allow")
     place: ClassVar[str] = "embedder"
 
-    provider: str = Field(default="static", min_length=1)
+    provider: str = Field(default="static", min_length=1, description='the embedder, by name, or "none"')
 
 
 class TokenizerConfig(Section):
@@ -194,7 +205,7 @@ class TokenizerConfig(Section):
     model_config = ConfigDict(extra="allow")
     place: ClassVar[str] = "tokenizer"
 
-    provider: str = Field(default="estimate", min_length=1)
+    provider: str = Field(default="estimate", min_length=1, description="the tokenizer, by name")
 
 
 class Config(Section):
@@ -209,5 +220,19 @@ class Config(Section):
     embedder: EmbedderConfig = Field(default_factory=EmbedderConfig)
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
-    debug: bool = False
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    debug: bool = Field(default=False, description="whether the logger passes on more than warnings")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="what it passes on at least"
+    )
+
+    @staticmethod
+    def load(path: str | Path | None = None) -> Config:
+        """Return the configuration of a file and the environment, whose variables win over the file.
+
+        Without `path` the file is the one that CTXKIT_CONFIG names, else `ctxkit.toml`, or `[tool.ctxkit]` in
+        `pyproject.toml`, in the working directory or the nearest folder above it; none is needed. Raises ConfigError
+        that names the place of each wrong value.
+        """
+        from ctxkit.config.layers import read_layers  # noqa: PLC0415 - it imports this module
+
+        return read_layers(path).config()

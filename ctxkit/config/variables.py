@@ -1,0 +1,59 @@
+"""Options from outside a file: environment variables, and KEY=VALUE as it is given on a command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from ctxkit.config.files import Key
+from ctxkit.errors import ConfigError
+
+PREFIX: Final = "CTXKIT_"
+FILE_VARIABLE: Final = "CTXKIT_CONFIG"
+_BETWEEN: Final = "__"
+
+
+def from_environment(environ: Mapping[str, str], top_level: Iterable[str]) -> Iterator[tuple[Key, Any, str]]:
+    """Yield each option of the environment: its key, its value and the variable's name; empty ones do not count.
+
+    CTXKIT_SECTION__NAME is an option of a section. `top_level` are the options that are in none.
+    """
+    alone = {variable_of((name,)): name for name in top_level}
+    for variable in sorted(environ):
+        value = environ[variable].strip()
+        if not value or not variable.startswith(PREFIX):
+            continue
+        section, between, name = variable.removeprefix(PREFIX).partition(_BETWEEN)
+        if between:
+            yield (section.lower(), name.lower()), _value(value), variable
+        elif variable in alone:
+            yield (alone[variable],), _value(value), variable
+
+
+def variable_of(key: Key) -> str:
+    """Return the name of the environment variable that sets an option."""
+    return f"{PREFIX}{_BETWEEN.join(key).upper()}"
+
+
+def from_assignments(assignments: Iterable[str]) -> Iterator[tuple[Key, Any]]:
+    """Yield the key and value of each `section.name=value`; raises ConfigError for what is none."""
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        key = tuple(part.strip() for part in name.split("."))
+        if not equals or not all(key):
+            # What was typed is not repeated: somebody may have typed a key.
+            raise ConfigError(
+                "--set takes an option and a value.", fix="write it like `--set memory.stm_capacity=4000`."
+            )
+        yield key, _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    """Return a list where one is written; everything else is converted by who knows the option's type."""
+    if not text.startswith("["):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
