@@ -112,7 +112,7 @@ def _probe(package: Package, point: str, value: str) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             ending, printed = f"it did not finish within {_PATIENCE} s", ""
         else:
-            ending, printed = _ending(done), done.stdout
+            ending, printed = how_it_ended(done), done.stdout
         findings: dict[str, Any] = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
         trying = findings.get("trying", "import")
         if trying in findings.get("components", {}):
@@ -122,7 +122,7 @@ def _probe(package: Package, point: str, value: str) -> dict[str, Any]:
         return {**findings, "printed": printed}
 
 
-def _ending(done: subprocess.CompletedProcess[str]) -> str:
+def how_it_ended(done: subprocess.CompletedProcess[str]) -> str:
     """Return how a process ended that did not come to its end."""
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     if done.returncode < 0:

@@ -1,0 +1,55 @@
+"""What is installed: the plugins and what became of them, and the components that the configuration names."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+
+import ctxkit
+from ctxkit.doctor.results import Result, Verdict, of_error
+from ctxkit.doctor.subject import FALLBACKS, Subject
+from ctxkit.errors import PluginError
+from ctxkit.interfaces import Kind
+from ctxkit.plugins import KINDS
+from ctxkit.plugins.construction import check_requirements
+from ctxkit.plugins.failures import unavailable
+
+
+def check(subject: Subject) -> Iterator[Result]:
+    """Look at what is installed; imports the hooks of plugins, and no component."""
+    where = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield Result("ok", "ctxkit", f"{ctxkit.__version__} on {where}")
+    for failure in subject.failed_plugins:
+        yield of_error(failure, "plugin")
+    for plugin in subject.registry.plugins:
+        if plugin.status != "loaded":
+            verdict: Verdict = "not checked" if plugin.status == "blocked" else "problem"
+            yield of_error(unavailable(plugin), plugin.distribution, verdict)
+        elif plugin.error is not None:  # its components are fine, its commands are not
+            yield of_error(unavailable(plugin), plugin.distribution, "warning")
+    for kind in KINDS:
+        yield from _configured(kind, subject)
+    for component in subject.registry.components():
+        if component.name != subject.section(component.kind).provider:
+            try:
+                check_requirements(component)
+            except PluginError as exc:
+                yield of_error(exc, component.name, "warning")
+
+
+def _configured(kind: Kind, subject: Subject) -> Iterator[Result]:
+    """Say of the component of a kind whether it is there; nobody misses a language model that nobody named."""
+    section, named = subject.section(kind), subject.is_named(kind)
+    name = section.provider
+    if (kind == "llm" and not named) or name == "none":
+        return
+    title = kind.replace("_", " ")
+    try:
+        component = subject.registry.find(kind, name)
+        check_requirements(component)
+    except PluginError as exc:
+        result = of_error(exc, title, "problem" if named else "warning")
+        fallback = "" if named else f" {FALLBACKS.get(kind, 'nothing')} stands in."
+        yield Result(result.verdict, result.subject, f"{result.found}{fallback}", result.fix)
+    else:
+        yield Result("ok", title, f"{name}, of {component.plugin.distribution} {component.plugin.version}".rstrip())
