@@ -124,10 +124,11 @@ def context(
     shown = harmless(result.text) if sys.stdout.isatty() else result.text
     sys.stdout.write(shown if shown.endswith("\n") else f"{shown}\n")
     sys.stdout.flush()
-    _show_account(result, settings, explain=explain)
+    show_account(result, settings, explain=explain)
 
 
-def _show_account(result: ContextResult, settings: Settings, *, explain: bool) -> None:
+def show_account(result: ContextResult, settings: Settings, *, explain: bool) -> None:
+    """Show on standard error what the budget went to and what was chosen; `explain` also shows what was left out."""
     err = console(stderr=True)
     err.print()
     err.print(token_bar(result.parts, result.budget, err))
