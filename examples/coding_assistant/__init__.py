@@ -1,0 +1,1 @@
+"""An assistant that knows a repository: see the README beside this file."""

@@ -1,0 +1,1 @@
+"""A memory service over HTTP: see the README beside this file."""

@@ -1,0 +1,1 @@
+"""A support bot for many customers with one memory: see the README beside this file."""

@@ -1,0 +1,59 @@
+"""The bot: one store for all tenants, and in it a scope for each that nobody else's search can enter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ctxkit import Config, ContextManager
+from ctxkit.llm import create_llm_adapter
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tenant was told, and the context that it was made of."""
+
+    tenant: str
+    question: str
+    text: str
+    context: str
+
+
+class SupportBot:
+    """Answers tenants from one store at `path`, or wherever the configuration keeps its vectors (None).
+
+    Each tenant's manager has that tenant's `user_id`, which becomes part of every search and every write: forgetting
+    to filter is not possible, because nobody filters by hand.
+    """
+
+    def __init__(self, config: Config, path: str | None) -> None:
+        self._config = config
+        self._path = path
+        self._memories: dict[str, ContextManager] = {}
+        self._model = create_llm_adapter(config.llm) if config.llm.model_fields_set else None
+
+    def memory(self, tenant: str) -> ContextManager:
+        """Return the memory of a tenant, opened when it is first needed."""
+        if tenant not in self._memories:
+            self._memories[tenant] = ContextManager(self._config, path=self._path, user_id=tenant)
+        return self._memories[tenant]
+
+    def handle(self, tenant: str, message: str) -> Answer:
+        """Answer a message and remember both; they are on disk when this returns."""
+        memory = self.memory(tenant)
+        context = memory.build(message)
+        text = self._model.complete(context.messages).text if self._model else _quoted(memory, message)
+        memory.observe(message, text if self._model else "")  # what is quoted is in memory already
+        return Answer(tenant, message, text, context.text)
+
+    def close(self) -> None:
+        """Release every memory and the model."""
+        for memory in self._memories.values():
+            memory.close()
+        if self._model is not None:
+            self._model.close()
+
+
+def _quoted(memory: ContextManager, message: str) -> str:
+    """Return the best match in memory: what stands in for a language model that is not configured."""
+    found = memory.query_memory(message, k=1)
+    return f"On file: {found[0][0]}" if found else "Noted."
