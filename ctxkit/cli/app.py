@@ -11,9 +11,31 @@ import typer
 import typer.main
 
 from ctxkit import __version__
-from ctxkit.cli import demo_command, ingest_command, memory_commands, plugin_commands, scaffold_command, store_commands
+from ctxkit.cli import (
+    chat_command,
+    config_command,
+    demo_command,
+    doctor_command,
+    ingest_command,
+    inspect_command,
+    memory_commands,
+    moving_commands,
+    plugin_commands,
+    scaffold_command,
+    store_commands,
+)
 from ctxkit.cli.errors import reported
-from ctxkit.cli.settings import DebugOption, JsonOption, PluginOption, SessionOption, Settings, StoreOption, command
+from ctxkit.cli.settings import (
+    ConfigOption,
+    DebugOption,
+    JsonOption,
+    PluginOption,
+    SessionOption,
+    SetOption,
+    Settings,
+    StoreOption,
+    command,
+)
 from ctxkit.cli.start import QuickGroup
 from ctxkit.errors import CtxkitError
 
@@ -61,10 +83,10 @@ def _new_app(**options: Any) -> typer.Typer:
 
 app = _new_app(
     cls=Group,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `ctxkit demo`. Each command explains itself with --help.",
 )
+config_app = _new_app(cls=QuickGroup, help="See which options hold, and what is wrong with them.")
 plugins_app = _new_app(cls=QuickGroup, help="See which components are installed, and why one is not.")
 
 
@@ -75,11 +97,13 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 - typer passes it so
 
 
 @app.callback()
-def root(
+def root(  # noqa: PLR0913 - one argument for each option that all commands share
     ctx: typer.Context,
     *,
     store: StoreOption = None,
     session: SessionOption = None,
+    config_file: ConfigOption = None,
+    assignments: SetOption = None,
     as_json: JsonOption = False,
     plugins: PluginOption = None,
     debug: DebugOption = False,
@@ -88,16 +112,26 @@ def root(
     ] = False,
 ) -> None:
     """Memory for LLM applications that cannot be lost."""
-    ctx.obj = ctx.ensure_object(Settings).updated(store, session, plugins, as_json=as_json, debug=debug)
+    ctx.obj = ctx.ensure_object(Settings).updated(
+        store, session, plugins, config_file, assignments, as_json=as_json, debug=debug
+    )
 
 
 command(app, "demo")(demo_command.demo)
+command(app, "chat")(chat_command.chat)
 command(app, "ingest")(ingest_command.ingest)
 command(app, "query")(memory_commands.query)
 command(app, "context")(memory_commands.context)
+command(app, "inspect")(inspect_command.inspect)
 command(app, "stats")(memory_commands.stats)
+command(app, "doctor")(doctor_command.doctor)
 command(app, "backup")(store_commands.backup)
 command(app, "upgrade")(store_commands.upgrade)
+command(app, "migrate")(moving_commands.migrate)
+command(app, "export")(moving_commands.export)
+command(app, "import")(moving_commands.import_)
+command(app, "reembed")(moving_commands.reembed)
+config_command.add_commands(config_app)
 plugin_commands.add_commands(plugins_app)
 command(plugins_app, "new")(scaffold_command.new_plugin)
 
@@ -107,6 +141,7 @@ def plugins_root() -> None:
     """See which components are installed, and why one is not."""
 
 
+app.add_typer(config_app, name="config")
 app.add_typer(plugins_app, name="plugins")
 
 

@@ -128,9 +128,7 @@ def _open_store(
     except (DimensionMismatchError, FingerprintMismatchError) as exc:
         raise type(exc)(
             exc.message,
-            fix="use that model again, or have the vectors made anew, for each user: open this store with"
-            ' EmbedderConfig(provider="none") and save_memory("COPY"), then load_memory("COPY") into a new path'
-            " with the new model.",
+            fix="use that model again, or have the vectors made anew: `ctxkit reembed` (docs/moving.md).",
             backend=exc.backend,
             collection=exc.collection,
         ) from exc

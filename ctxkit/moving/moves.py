@@ -1,0 +1,76 @@
+"""Moving a collection from one place to another: checked first, copied, compared, handed over."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ctxkit.errors import ConfigError
+from ctxkit.local.layout import collection_directory
+from ctxkit.moving import preflight
+from ctxkit.moving.journal import begun
+from ctxkit.moving.origins import Origin, StoreOrigin
+from ctxkit.moving.passes import Copying, Rule
+from ctxkit.moving.places import StorePlace
+from ctxkit.moving.report import MoveReport
+from ctxkit.moving.settling import Handover, Order, Settling
+
+
+def migrate(
+    source: StorePlace, target: StorePlace, order: Order, *, rule: Rule | None = None, handover: Handover | None = None
+) -> MoveReport:
+    """Copy a collection to another place, compare the two, and return what was done; the source stays as it is.
+
+    A target that holds records of its own is refused unless `order.into`. The same call goes on after a kill. `rule`
+    says how records are copied (as they are, unless it is a `Reembedding`). With a `handover` the source may be written
+    to meanwhile. Raises CollectionNotFoundError, ConfigError, UnsupportedError for what the target could not hold,
+    StoreLockedError when the source does not stand still, and StoreCorruptError when copies differ.
+    """
+    preflight.check_distinct(source, target, order.collection)
+    with source.open(source.existing(order.collection)) as store:
+        return move(StoreOrigin(store), source.title, target, order, rule or Copying(), handover)
+
+
+def move(
+    origin: Origin, title: str, target: StorePlace, order: Order, rule: Rule, handover: Handover | None = None
+) -> MoveReport:
+    """Bring an origin's records, which is called `title`, to a target; as `migrate`."""
+    started = time.monotonic()
+    file = order.journal or journal_file(target, order.collection)
+    journal, resumed = begun(file, title, target.title, order.collection)
+    spec = rule.spec(origin.spec)
+    report = MoveReport(
+        title, target.title, order.collection, spec.dimension, spec.metric, spec.fingerprint, journal.runs
+    )
+    if journal.state == "switching":
+        if handover is None:
+            raise ConfigError(
+                f"{target.title} is complete, but the move was cut short while it switched.",
+                fix=f"give --switch again, or remove {file} where the target is in use already.",
+            )
+        switched = handover.switch()
+        report.switched = None if switched is None else str(switched)
+        report.notes.append("The records were there already; only the switch was left to do.")
+    else:
+        preflight.check_fits(origin, target, spec)
+        if not (resumed or order.into or order.ours):
+            preflight.check_free(target, order.collection)
+        report.notes += preflight.losses(origin, target)
+        with target.open(spec) as store:
+            work = Settling(origin, store, rule, order, report)
+            if order.into and not resumed:
+                work.check_conflicts()
+            journal.write("copying")
+            if handover is None:
+                work.settle()
+            else:
+                work.hand_over(handover, journal)
+    journal.remove()
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def journal_file(target: StorePlace, collection: str) -> Path:
+    """Return where the journal of a move is kept: in the target's folder, else in the current one."""
+    folder = target.folder or Path.cwd()
+    return folder / f".moving-{collection_directory(folder, collection).name}.json"
