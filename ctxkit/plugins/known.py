@@ -18,6 +18,7 @@ _DISTRIBUTIONS: Mapping[tuple[Kind, str], str] = {
     ("vector_store", "chroma"): "ctxkit-chroma",
     ("vector_store", "faiss"): "ctxkit-faiss",
     ("vector_store", "hnswlib"): "ctxkit-hnswlib",
+    ("vector_store", "pgvector"): "ctxkit-pgvector",
 }
 
 
