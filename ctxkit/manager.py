@@ -318,7 +318,7 @@ class ContextManager:
 
     def get_stats(self) -> dict[str, Any]:
         """Return figures about both views, the store and the components in use."""
-        return figures(self._view, self._vault, self._tokenizer)
+        return figures(self._view, self._vault, self._summarizing)
 
     # -- scope and life --------------------------------------------------------------------------------------
 

@@ -13,8 +13,10 @@ from manager_support import manager
 
 from ctxkit import ContextManager
 from ctxkit.cache.recent import Recent
+from ctxkit.context.standing import Standing, standing_of
 from ctxkit.errors import StoreClosedError
 from ctxkit.memory import Vault
+from ctxkit.memory.views import View
 from ctxkit.retrieval import Candidate
 
 QUESTION = "Where is the boat?"
@@ -86,6 +88,40 @@ def test_every_kind_of_write_is_seen(cm: ContextManager, tmp_path: Path) -> None
         other.clear_memory()
         assert cm.build_context(QUESTION) == f"## Question\n{QUESTION}"
         assert len(cm._assembler._built) == 1  # what was deleted is not kept in memory either
+
+
+def test_what_no_question_changes_is_looked_up_once(cm: ContextManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recent turns and summaries, until something is written, another session is shown, or more turns are asked for."""
+    looked: list[int] = []
+    filters: list[Any] = []
+    search = Vault.search
+
+    def counted(vault: Vault, view: View, recent: int) -> Standing:
+        looked.append(recent)
+        return standing_of(vault, view, recent)
+
+    def noted(vault: Vault, text: str, where: Any, **options: Any) -> list[Candidate]:
+        filters.append(where)
+        return search(vault, text, where, **options)
+
+    monkeypatch.setattr("ctxkit.context.assembling.standing_of", counted)
+    monkeypatch.setattr(Vault, "search", noted)
+    for number in range(3):
+        assert "Hello!" in cm.build_context(f"Where is boat {number}?")
+    assert len(looked) == 1
+    assert filters[0] == filters[1] == filters[2]  # the store has found out once what passes it
+    cm.observe("Good morning!", "Hello again.")
+    assert "Good morning!" in cm.build_context(QUESTION)
+    assert len(looked) == 2
+    cm.config.memory.recent_k = 1
+    assert "Hello!" not in cm.build("Where is the key?").sections["recent"]
+    cm.set_session("elsewhere")
+    assert "Good morning!" not in cm.build_context(QUESTION)
+    assert len(looked) == 4
+    cm.set_session(None)
+    assert "Good morning!" in cm.build_context(QUESTION)
+    cm.clear_memory()
+    assert cm._assembler._standing is None
 
 
 def test_whatever_else_a_context_depends_on_counts_too(cm: ContextManager, searches: Searches) -> None:

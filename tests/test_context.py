@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from random import Random
 from typing import Literal
 
@@ -341,6 +343,49 @@ def check_account(result: ContextResult) -> None:
             assert any(r.part == "recent" and r.reason.startswith("does not fit") for r in result.ledger)
         else:
             assert row.reason.startswith("does not fit") or "left out again" in row.reason
+
+
+class Counted(EstimatingTokenizer):
+    """Counts how often it counts."""
+
+    calls = 0
+
+    def count(self, text: str) -> int:
+        """As it does, and once more."""
+        self.calls += 1
+        return super().count(text)
+
+
+def test_the_ledger_is_written_when_it_is_read() -> None:
+    """Candidates that came after enough better ones cost no count until then; afterwards nothing changes any more."""
+    found = [candidate(f"c{n}", f"memory {n % 40}") for n in range(50)]
+    tokenizer = Counted()
+    made = build("q", recent=[turn(0)], candidates=found, summaries=[], tokenizer=tokenizer, budget=500, hits=2)
+    before = tokenizer.calls
+    assert before < len(made.ledger) == 51
+    rows = tuple(made.ledger)
+    assert before + len(found) - 2 <= tokenizer.calls
+    assert all(row.tokens == TOKENIZER.count(f"- {row.text}\n") for row in rows if row.part == "memory")
+    assert {row.reason for row in rows[3:41]} == {"ltm_hits_k (2) better ones were kept"}
+    assert [row.reason for row in rows[41:43]] == ["the same text as c0", "the same text as c1"]
+    counted = tokenizer.calls
+    assert made.ledger == rows
+    assert rows == made.ledger
+    assert made.ledger != rows[1:]
+    assert (made.ledger[-1], made.ledger[:2], repr(made.ledger)) == (rows[-1], rows[:2], repr(rows))
+    assert tokenizer.calls == counted
+    with pytest.raises(TypeError):
+        made.ledger[0] = rows[1]  # type: ignore[index]  # which is what it must refuse
+
+
+def test_a_context_can_be_kept_and_sent_elsewhere() -> None:
+    """A copy and a pickle have the whole account, written before or not."""
+    found = [candidate(f"c{n}", f"memory {n}") for n in range(9)]
+    made = build("q", recent=[turn(0)], candidates=found, summaries=[], tokenizer=TOKENIZER, budget=500, hits=2)
+    for other in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):  # noqa: S301 - our own bytes
+        assert other == made
+        assert other.messages == made.messages
+        assert type(other.ledger) is tuple
 
 
 SAID = st.text(alphabet="ab \n", min_size=1, max_size=60) | st.sampled_from(["same", "x" * 150, "y " * 100])

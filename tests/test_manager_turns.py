@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from components import config
@@ -16,6 +17,8 @@ from ctxkit import ContextManager
 from ctxkit.errors import (
     InvalidRecordError,
 )
+from ctxkit.interfaces import VectorStore
+from ctxkit.records import Record
 
 
 @pytest.fixture
@@ -150,9 +153,37 @@ def test_five_megabytes_in_one_turn(tmp_path: Path) -> None:
         result = cm.build("Which line mentions the kingfisher in the turbine hall?")
         assert result.tokens <= 12000
         assert "caught a kingfisher" in result.text
+        assert cm._summarizing.finish(300.0)
     with manager(tmp_path / "store", settings=patient) as cm:
         assert any("caught a kingfisher" in text for text, _ in cm.query_memory("kingfisher turbine hall", k=5))
         assert len(cm.long_term_memory.entries) + len(cm.short_term_memory.turns) == 3  # two turns and a summary
+
+
+def test_positions_are_looked_up_where_others_may_have_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two handles on one store never give the same one twice; alone, a turn costs no look at those before it."""
+    with manager(tmp_path) as one, manager(tmp_path) as two:
+        for number in range(3):
+            one.observe(f"one says {number}", "ok")
+            two.observe(f"two says {number}", "ok")
+            gone = two.observe(f"two says {number} and more", "ok")
+            two.delete_memory(gone)
+            two.add_memory("A memory without a thread.")
+        store = two._vault.store
+        scans: list[Any] = []
+        scan = type(store).scan
+
+        def counted(self: VectorStore, *args: Any, **options: Any) -> Iterator[Record]:
+            scans.append(args)
+            return scan(self, *args, **options)
+
+        monkeypatch.setattr(type(store), "scan", counted)
+        for number in range(3, 6):
+            two.observe(f"two says {number}", "ok")
+        assert len(scans) <= 1
+        turns = store.scan({"_ctx_kind": "turn"}, order_by="_ctx_order")
+        places = [int(record.metadata["_ctx_seq"]) for record in turns]
+        assert places == sorted(set(places))
+        assert len(places) == 9
 
 
 def test_threads_observe_at_once(cm: ContextManager) -> None:

@@ -14,6 +14,7 @@ import pytest
 from components import config, registry
 
 from ctxkit import ContextManager, LLMConfig
+from ctxkit.defaults.extractive import ExtractiveSummarizer
 from ctxkit.errors import AuthenticationFailedError, PluginNotFoundError
 from ctxkit.hookspecs import hookimpl
 from ctxkit.interfaces import LLM, BackendConfig, BackendSpec, Completion, LLMCapabilities, Message
@@ -111,14 +112,14 @@ def test_the_model_replaces_the_extractive_text_in_the_background(tmp_path: Path
     Model.answer = staticmethod(answer)
     with manager(tmp_path, summarizer="llm") as cm:
         ids = fill(cm, 12)
-        assert by(cm) == {"extractive"}
+        until(lambda: by(cm) == {"extractive"})
         assert all("Shelf" in record.text for record in summaries(cm))
-        assert cm._summarizing.pending() == len(summaries(cm)) > 2
+        assert cm.get_stats()["pending_summaries"] == len(summaries(cm)) > 2
         gate.set()
         assert cm._summarizing.finish(_PATIENCE)
         assert {record.text for record in summaries(cm)} == {"Paint stands on the shelves."}
         assert by(cm) == {"model-1"}
-        assert cm._summarizing.pending() == 0
+        assert cm.get_stats()["pending_summaries"] == 0
         assert whole(cm, ids)
 
 
@@ -184,8 +185,8 @@ def test_a_model_that_hangs_is_left_behind(tmp_path: Path) -> None:
             ids = fill(cm, 12)
             until(lambda: cm._summarizing._desk.left_behind)
             ids += fill(cm, 6, 12)
+            until(lambda: by(cm) == {"extractive"})
             assert Model.calls == 1
-            assert by(cm) == {"extractive"}
             assert whole(cm, ids)
     finally:
         gate.set()
@@ -221,6 +222,64 @@ def test_off_links_without_a_text(tmp_path: Path) -> None:
         assert {record.text for record in summaries(cm)} == {""}
         assert summaries(cm, "session") == []
         assert whole(cm, ids)
+
+
+def test_observe_does_not_wait_for_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turns leave the view by a summary whose text comes afterwards, in another thread."""
+    gate, complete = threading.Event(), ExtractiveSummarizer.complete
+
+    def gated(self: ExtractiveSummarizer, *args: Any, **options: Any) -> Completion:
+        assert gate.wait(_PATIENCE)
+        return complete(self, *args, **options)
+
+    monkeypatch.setattr(ExtractiveSummarizer, "complete", gated)
+    with manager(tmp_path) as cm:
+        ids = fill(cm, 12)
+        assert {record.text for record in summaries(cm)} == {""}
+        assert whole(cm, ids)
+        assert cm.get_stats()["pending_summaries"] == len(summaries(cm)) > 2
+        assert "Earlier in this conversation" not in cm.build_context("paint")
+        gate.set()
+        assert cm._summarizing.finish(_PATIENCE)
+        assert all("Shelf" in record.text for record in summaries(cm))
+        assert cm.get_stats()["pending_summaries"] == 0
+        assert "Earlier in this conversation" in cm.build_context("paint")
+        assert whole(cm, ids)
+
+
+def test_a_text_that_a_crash_prevented_is_written_by_whoever_opens_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the background or at once; what was deleted or erased meanwhile stays without one."""
+    with monkeypatch.context() as crash:
+        crash.setattr("ctxkit.memory.summarizing.Summarizing._go_on", lambda *_: None)
+        with manager(tmp_path) as cm:
+            fill(cm, 12)
+            first, second, third = (record.id for record in summaries(cm)[:3])
+            assert cm.delete_memory(first)
+            assert cm.erase(second).summaries_remade == 1
+    with manager(tmp_path, summaries="inline") as cm:
+        texts = {record.id: record.text for record in summaries(cm)}
+        assert (texts.pop(first), texts.pop(second)) == ("", "")
+        assert all("Shelf" in text for text in texts.values())
+        assert third in texts
+
+
+def test_a_summary_that_was_deleted_brings_no_turn_back(tmp_path: Path) -> None:
+    """Its text goes, from every answer; what it links to stays out of the view."""
+    with manager(tmp_path, summaries="inline") as cm:
+        ids = fill(cm, 12)
+        in_view = [turn.id for turn in cm.short_term_memory.turns]
+        first = summaries(cm)[0].id
+        assert cm.delete_memory(first)
+        assert [turn.id for turn in cm.short_term_memory.turns] == in_view
+        assert whole(cm, ids)
+        assert cm.get_memory(first) is None
+        assert first not in {entry.id for entry in cm.list_memories()}
+        assert not cm.delete_memory(first)
+    with manager(tmp_path, summaries="inline") as cm:
+        assert [turn.id for turn in cm.short_term_memory.turns] == in_view
+        assert summaries(cm)[0].text == ""
 
 
 def test_what_gathered_before_a_crash_rises_after_it(tmp_path: Path) -> None:

@@ -7,27 +7,22 @@ import threading
 import time
 from collections.abc import Hashable
 from dataclasses import replace
-from functools import partial
 from itertools import takewhile
 
 from ctxkit.cache.recent import Recent
 from ctxkit.config import Config
 from ctxkit.context.budget import Purse
 from ctxkit.context.builder import build, check_question
-from ctxkit.context.chat import as_chat
 from ctxkit.context.result import ContextResult
+from ctxkit.context.standing import Standing, standing_of
 from ctxkit.interfaces import Tokenizer
-from ctxkit.memory.chats import stored_chats
-from ctxkit.memory.entries import FRONTIER, KIND, LEVEL, SUMMARY, THREAD
 from ctxkit.memory.forks import renew_after_fork
-from ctxkit.memory.summaries import LEVELS
+from ctxkit.memory.validity import Version
 from ctxkit.memory.vault import Vault
 from ctxkit.memory.views import View
-from ctxkit.records import Record
 from ctxkit.retrieval import Candidate
 
 _log = logging.getLogger(__name__)
-_SUMMARIES = 8
 _REMEMBERED = 128
 _HOUR = 3600.0
 
@@ -44,7 +39,8 @@ class Assembler:
         self._tokenizer = tokenizer
         self._config = config
         self._built: Recent[Hashable, ContextResult] = Recent(_REMEMBERED)
-        self._version: Hashable | None = None
+        self._standing: tuple[tuple[Version, View, int], Standing] | None = None
+        self._version: Version | None = None
         self._previous = ""
         self.renew()
         renew_after_fork(self)
@@ -55,8 +51,10 @@ class Assembler:
 
     def forget(self) -> None:
         """Keep nothing of what was built: it may quote what was deleted."""
-        self._built.clear()
         with self._lock:
+            self._built.clear()
+            self._standing = None
+            self._version = None
             self._previous = ""
 
     def build(
@@ -65,17 +63,16 @@ class Assembler:
         """Return the context of a question in a view; raises BudgetTooSmallError when the question does not fit."""
         # A question that cannot fit is refused before anything is searched for it.
         check_question(question, Purse(self._tokenizer, budget))
-        version = self._vault.version()
-        if version != self._version:
-            self._built.clear()
-            self._version = version
-        key = None if version is None else self._key(view, question, (now, as_of), budget)
+        version = self._version_now()
+        key = None if version is None else self._key(version, view, question, (now, as_of), budget)
         result = None if key is None else self._built.get(key)
         again = result is not None
         if result is None:
-            result = self._build(view, question, now=now, budget=budget, as_of=as_of)
-            if key is not None and version == self._vault.version() and not self._degraded():
-                self._built.put(key, result)
+            result = self._build(version, view, question, now=now, budget=budget, as_of=as_of)
+            with self._lock:
+                # Whoever deletes something makes the version anew: what was built before may quote it.
+                if key is not None and version == self._version and not self._degraded():
+                    self._built.put(key, result)
         result = replace(
             result,
             stable_prefix_tokens=self._unchanged(result),
@@ -93,48 +90,70 @@ class Assembler:
         return result
 
     def _build(
-        self, view: View, question: str, *, now: float | None, budget: int, as_of: float | None
+        self,
+        version: Version | None,
+        view: View,
+        question: str,
+        *,
+        now: float | None,
+        budget: int,
+        as_of: float | None,
     ) -> ContextResult:
         memory = self._config.memory
-        view.short_term.refresh()
+        standing = self._standing_in(view, version)
         candidates: list[Candidate] = []
         if question.strip():
-            candidates = view.long_term.candidates(question, now=now, at_least=memory.ltm_hits_k, as_of=as_of)
-        recent = view.short_term.get_recent_turns(memory.recent_k)
-        result = build(
+            candidates = view.long_term.candidates(
+                question,
+                now=now,
+                at_least=memory.ltm_hits_k,
+                as_of=as_of,
+                valid_since=None if version is None else version.since,
+            )
+        return build(
             question,
-            recent=recent,
+            recent=standing.recent,
             candidates=candidates,
-            summaries=self._standing_summaries(view),
+            summaries=standing.summaries,
             tokenizer=self._tokenizer,
             budget=budget,
             hits=memory.ltm_hits_k,
+            chats=standing.chats,
         )
-        chats = stored_chats(self._vault, [turn.id for turn in recent])
-        return replace(result, chat=partial(as_chat, result, recent, chats, self._tokenizer))
 
-    def _standing_summaries(self, view: View) -> list[Record]:
-        """Return the summaries that no higher one stands for, newest first, at most so many of each level."""
-        standing: list[Record] = []
-        frontier = -1
-        for level in reversed(LEVELS):
-            where = {THREAD: view.short_term.thread, KIND: SUMMARY, LEVEL: level, FRONTIER: {"$gt": frontier}}
-            found = list(self._vault.store.scan(where, order_by=FRONTIER, descending=True, limit=_SUMMARIES))
-            # A level stands for all that is below it, up to its newest summary's last turn.
-            frontier = max([frontier, *(int(record.metadata[FRONTIER]) for record in found)])
-            standing = [*found, *standing]
-        return standing
+    def _version_now(self) -> Version | None:
+        """Return which state of the store this is, None where it cannot say; forget what was built of another."""
+        version = self._vault.version()
+        with self._lock:
+            if version != self._version:
+                self._built.clear()
+                self._standing = None
+                self._version = version
+        return version
+
+    def _standing_in(self, view: View, version: Version | None) -> Standing:
+        """Return what stands in every context of a view, kept until the store changes."""
+        count = self._config.memory.recent_k
+        kept = self._standing
+        if version is not None and kept is not None and kept[0] == (version, view, count):
+            return kept[1]
+        found = standing_of(self._vault, view, count)
+        with self._lock:
+            if version is not None and version == self._version:
+                self._standing = (version, view, count), found
+        return found
 
     def _key(
-        self, view: View, question: str, moments: tuple[float | None, float | None], budget: int
+        self, version: Version, view: View, question: str, moments: tuple[float | None, float | None], budget: int
     ) -> Hashable | None:
-        """Return what a context depends on beside the store; None where that is another each time."""
+        """Return what a context depends on; None where that is another each time."""
         memory, retrieval = self._config.memory, self._config.retrieval
         if moments[0] is None and memory.recency_weight > 0:
             return None
         # "Yesterday" is another day after midnight, wherever that is.
         today = time.time() // _HOUR if moments[0] is None else None
-        return view.scope, question, moments, today, budget, memory.model_dump_json(), retrieval.model_dump_json()
+        settings = memory.model_dump_json(), retrieval.model_dump_json()
+        return version, view.scope, question, moments, today, budget, settings
 
     def _degraded(self) -> bool:
         """Whether the embedder failed, so that the next search may find more without any write."""

@@ -9,12 +9,15 @@ of it would not show sixteen tokens of the newest turn may that turn take more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ctxkit.context import render
 from ctxkit.context.budget import Purse
+from ctxkit.context.chat import Chat, as_chat
 from ctxkit.context.draft import BEHIND, NO_ROOM, Draft, Piece
+from ctxkit.context.ledger import Ledger
 from ctxkit.context.result import ContextResult
 from ctxkit.errors import BudgetTooSmallError
 from ctxkit.interfaces import Tokenizer
@@ -36,11 +39,13 @@ def build(
     tokenizer: Tokenizer,
     budget: int,
     hits: int,
+    chats: Mapping[str, Chat] | None = None,
 ) -> ContextResult:
     """Put a prompt together from recent turns (oldest first), candidates (best first) and summaries (newest first).
 
-    At most `hits` memories are kept. The result's text never has more than `budget` tokens and always holds the
-    whole question; raises BudgetTooSmallError when the question alone does not fit.
+    At most `hits` memories are kept; `chats` are the messages of recent turns that were observed with them. The
+    result's text never has more than `budget` tokens and always holds the whole question; raises BudgetTooSmallError
+    when the question alone does not fit.
     """
     purse = Purse(tokenizer, budget)
     draft = Draft(recent, candidates, summaries, hits)
@@ -53,7 +58,8 @@ def build(
     _choose_recent(draft, purse, 0)
     _choose_summaries(draft, purse, allowance=purse.left // _SUMMARY_SHARE)
     _choose_beginnings(draft, purse, shown)
-    return _render(draft, question, tail, tokenizer, budget)
+    result = _render(draft, question, tail, tokenizer, budget)
+    return replace(result, chat=partial(as_chat, result, draft.kept_turns(), chats or {}, tokenizer))
 
 
 def check_question(question: str, purse: Purse) -> str:
@@ -145,25 +151,29 @@ def _choose_recent(draft: Draft, purse: Purse, reserve: int) -> None:
 
 def _choose_memories(draft: Draft, purse: Purse, shown: _Shown) -> None:
     """Take the best candidates that fit; a candidate too long for what is left makes room for shorter ones."""
-    kept: list[Candidate] = []
+    kept: dict[str, str] = {}
+    read = 0
     for candidate in draft.candidates:
+        if len(kept) >= draft.hits:
+            break
         price = purse.price(render.memory_line(candidate))
         reason = draft.among_recent(candidate) or draft.twin(candidate, kept)
-        if reason is None and len(kept) >= draft.hits:
-            reason = draft.better_ones()
         if reason is None and (price > purse.left or not purse.pay(price + shown.frame(candidate))):
             reason = NO_ROOM
         if reason is None:
-            kept.append(candidate)
+            kept[candidate.text] = candidate.id
             shown.add(candidate)
         piece = Piece(candidate.text, price, kept=reason is None, reason=reason or "among the best that fit")
         draft.memories[candidate.id] = piece
+        read += 1
+    draft.enough(read)
 
 
 def _choose_beginnings(draft: Draft, purse: Purse, shown: _Shown) -> None:
     """Show the beginnings of memories that did not fit; recent turns are shown whole or not at all."""
     count = draft.hits - len(draft.kept_memories())
-    too_long = [c for c in draft.candidates if draft.memories[c.id].reason == NO_ROOM and not draft.is_recent(c)]
+    looked_at = draft.candidates[: draft.read]
+    too_long = [c for c in looked_at if draft.memories[c.id].reason == NO_ROOM and not draft.is_recent(c)]
     for candidate in too_long:
         if count <= 0 or purse.left < _WORTH_CUTTING:
             break
@@ -227,7 +237,7 @@ def _render(draft: Draft, question: str, tail: str, tokenizer: Tokenizer, budget
         sections = {
             "summary": render.section("summary", "".join(f"{text}\n" for text in draft.kept_notes())),
             "memory": render.section("memory", render.memories(draft.kept_memories(), draft.headings)),
-            "recent": render.section("recent", "".join(f"{text}\n" for text in draft.kept_turns())),
+            "recent": render.section("recent", "".join(f"{text}\n" for _, text in draft.kept_turns())),
             "question": tail,
         }
         text = "".join(sections.values())
@@ -236,4 +246,5 @@ def _render(draft: Draft, question: str, tail: str, tokenizer: Tokenizer, budget
             break
         draft.give_back()
     parts = {name: tokenizer.count(body) for name, body in sections.items() if body}
-    return ContextResult(text, question, tokens, budget, parts, tuple(draft.ledger(tokenizer)), sections)
+    ledger = Ledger(draft.considered, partial(draft.ledger, tokenizer))
+    return ContextResult(text, question, tokens, budget, parts, ledger, sections)

@@ -25,20 +25,19 @@ def check_form(provider: object) -> Callable[[Sequence[Mapping[str, Any]]], Any]
 
 
 def as_chat(
-    result: ContextResult, turns: Sequence[Turn], chats: Mapping[str, Chat], tokenizer: Tokenizer
+    result: ContextResult, shown: Sequence[tuple[Turn, str]], chats: Mapping[str, Chat], tokenizer: Tokenizer
 ) -> tuple[dict[str, Any], ...]:
     """Return a context as messages in OpenAI's form: what is known as the system's, recent turns, then the question.
 
-    `chats` are the messages of turns that were observed with them. All contents, and the names and arguments of tool
-    calls, have together no more tokens than the budget: where they would, turns, the oldest first, are shown without
-    their tools, and then not at all. The messages of a turn are shown all or none, so no call loses its result.
+    `shown` are the recent turns, oldest first, each with what the prompt shows of it, and `chats` the messages of turns
+    that were observed with them. All contents, and the names and arguments of tool calls, have together no more tokens
+    than the budget: where they would, turns, the oldest first, are shown without their tools, and then not at all. The
+    messages of a turn are shown all or none, so no call loses its result.
     """
-    shown = {row.id: row.text for row in result.kept("recent")}
-    recent = [turn for turn in turns if turn.id in shown]
-    told = [_said(turn, shown[turn.id]) for turn in recent]
+    told = [_said(turn, text) for turn, text in shown]
     whole = [
-        chats[turn.id] if turn.id in chats and shown[turn.id] == turn.text else said
-        for turn, said in zip(recent, told, strict=True)
+        chats[turn.id] if turn.id in chats and text == turn.text else said
+        for (turn, text), said in zip(shown, told, strict=True)
     ]
     known = "".join(result.sections.get(name, "") for name in ("summary", "memory")).rstrip("\n")
     system: Chat = [{"role": "system", "content": known}] if known else []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ctxkit.context.ledger import LedgerRow
-from ctxkit.context.render import Headings
+from ctxkit.context.render import Headings, memory_line
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory import Turn
 from ctxkit.memory.entries import HEAD
@@ -37,7 +37,9 @@ class Piece:
 class Draft:
     """Everything under consideration and what was decided; `recent` is oldest first, the others best first.
 
-    A later decision may undo what an earlier one relied on, so the ledger looks at how things ended.
+    A later decision may undo what an earlier one relied on, so the ledger looks at how things ended. The candidates
+    behind the first `read` came after `hits` better ones, so nothing depends on them: what they cost, and what else is
+    to be said of them, is found out for the ledger. `turns_then` are the recent turns that were in at that point.
     """
 
     recent: Sequence[Turn]
@@ -48,31 +50,37 @@ class Draft:
     memories: dict[str, Piece] = field(default_factory=dict)
     notes: dict[str, Piece] = field(default_factory=dict)
     headings: Headings = field(default_factory=Headings)
+    read: int = 0
+    turns_then: Mapping[str, Piece] = field(default_factory=dict)
 
-    def kept_turns(self) -> list[str]:
-        """Return the texts of the recent turns that are in, oldest first."""
-        pieces = (self.turns.get(turn.id) for turn in self.recent)
-        return [piece.text for piece in pieces if piece is not None and piece.kept]
+    @property
+    def considered(self) -> int:
+        """How many pieces there are."""
+        return len(self.recent) + len(self.candidates) + len(self.notes)
+
+    def kept_turns(self) -> list[tuple[Turn, str]]:
+        """Return the recent turns that are in, oldest first, each with the text that is shown."""
+        pieces = ((turn, self.turns.get(turn.id)) for turn in self.recent)
+        return [(turn, piece.text) for turn, piece in pieces if piece is not None and piece.kept]
 
     def kept_memories(self) -> list[Candidate]:
         """Return the memories that are in, best first, each with the text that is shown."""
-        pieces = ((each, self.memories.get(each.id)) for each in self.candidates)
+        pieces = ((each, self.memories[each.id]) for each in self.candidates[: self.read])
         return [
-            each if piece.text == each.text else replace(each, text=piece.text)
-            for each, piece in pieces
-            if piece is not None and piece.kept
+            each if piece.text == each.text else replace(each, text=piece.text) for each, piece in pieces if piece.kept
         ]
 
     def kept_notes(self) -> list[str]:
         """Return the summaries that are in, oldest first."""
         return [piece.text for piece in reversed(self.notes.values()) if piece.kept]
 
-    def among_recent(self, candidate: Candidate) -> str | None:
+    def among_recent(self, candidate: Candidate, turns: Mapping[str, Piece] | None = None) -> str | None:
         """Say how a candidate stands among the recent turns, None when it does not."""
-        turn = self.turns.get(candidate.id)
+        turns = self.turns if turns is None else turns
+        turn = turns.get(candidate.id)
         if turn is not None and turn.kept:
             return _RECENT if candidate.text in turn.text else _RECENT_CUT
-        whole = self.turns.get(str(candidate.metadata.get(HEAD)))
+        whole = turns.get(str(candidate.metadata.get(HEAD)))
         return _RECENT if whole is not None and whole.kept and candidate.text in whole.text else None
 
     def is_recent(self, candidate: Candidate) -> bool:
@@ -85,14 +93,15 @@ class Draft:
             return _MEMORY
         return _PARTS if any(candidate.metadata.get(HEAD) == turn.id for candidate in kept) else None
 
-    def twin(self, candidate: Candidate, kept: Sequence[Candidate]) -> str | None:
-        """Name the memory that says the same as a candidate, None when there is none."""
-        found = next((other.id for other in kept if other.text == candidate.text), None)
+    def twin(self, candidate: Candidate, kept: Mapping[str, str]) -> str | None:
+        """Name the memory that says the same as a candidate, None when there is none; `kept` is text to id."""
+        found = kept.get(candidate.text)
         return None if found is None else f"{_TWIN}{found}"
 
-    def better_ones(self) -> str:
-        """Say that enough memories were better."""
-        return f"ltm_hits_k ({self.hits}) better ones were kept"
+    def enough(self, read: int) -> None:
+        """Note that the first `read` candidates were looked at, and that all others, if any, came after `hits`."""
+        self.read = read
+        self.turns_then = {name: replace(piece) for name, piece in self.turns.items() if piece.kept}
 
     def give_back(self) -> None:
         """Take out what matters least: summaries, then memories, then recent turns, what was chosen last first."""
@@ -111,13 +120,30 @@ class Draft:
             tokens = piece.tokens if piece.kept else tokenizer.count(f"{turn.text}\n")
             reason = self._why_turn(turn, piece, kept)
             yield LedgerRow(turn.id, "recent", text, tokens, piece.kept, reason, timestamp=turn.timestamp)
-        for candidate in self.candidates:
-            piece = self.memories[candidate.id]
-            reason = self._why_memory(candidate, piece, kept)
+        shown = _ids_of_texts(kept)
+        for candidate, piece in self._pieces(tokenizer):
+            reason = self._why_memory(candidate, piece, shown, room=len(kept) < self.hits)
             text = piece.text if piece.kept else candidate.text
             yield LedgerRow.of(candidate, text=text, tokens=piece.tokens, kept=piece.kept, reason=reason)
         for record_id, piece in self.notes.items():
             yield LedgerRow(record_id, "summary", piece.text, piece.tokens, piece.kept, piece.reason)
+
+    def _pieces(self, tokenizer: Tokenizer) -> Iterator[tuple[Candidate, Piece]]:
+        """Yield each candidate with what became of it, also those that came too late to be looked at."""
+        chosen = []
+        for candidate in self.candidates[: self.read]:
+            piece = self.memories[candidate.id]
+            if piece.kept or piece.reason == TAKEN_BACK:
+                chosen.append(candidate)
+            yield candidate, piece
+        shown = _ids_of_texts(chosen)
+        for candidate in self.candidates[self.read :]:
+            reason = self.among_recent(candidate, self.turns_then) or self.twin(candidate, shown)
+            price = tokenizer.count(memory_line(candidate))
+            yield candidate, Piece(candidate.text, price, kept=False, reason=reason or self._better_ones())
+
+    def _better_ones(self) -> str:
+        return f"ltm_hits_k ({self.hits}) better ones were kept"
 
     def _why_turn(self, turn: Turn, piece: Piece, kept: Sequence[Candidate]) -> str:
         if piece.kept or piece.reason == TAKEN_BACK:
@@ -125,13 +151,18 @@ class Draft:
         now = self.among_memories(turn, kept)
         return now or _past(piece.reason)
 
-    def _why_memory(self, candidate: Candidate, piece: Piece, kept: Sequence[Candidate]) -> str:
+    def _why_memory(self, candidate: Candidate, piece: Piece, shown: Mapping[str, str], *, room: bool) -> str:
         if piece.kept or piece.reason == TAKEN_BACK:
             return piece.reason
-        now = self.among_recent(candidate) or self.twin(candidate, kept)
-        if now is None and piece.reason == self.better_ones() and len(kept) < self.hits:
+        now = self.among_recent(candidate) or self.twin(candidate, shown)
+        if now is None and room and piece.reason == self._better_ones():
             return f"ltm_hits_k ({self.hits}) better ones were chosen, and some of them left out again"
         return now or _past(piece.reason)
+
+
+def _ids_of_texts(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Return the id of the first candidate with each text."""
+    return {candidate.text: candidate.id for candidate in reversed(candidates)}
 
 
 def _past(reason: str) -> str:

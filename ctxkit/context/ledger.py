@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from ctxkit.retrieval import STAGES, Candidate
 
@@ -44,7 +45,7 @@ class LedgerRow:
     def of(cls, candidate: Candidate, *, text: str, tokens: int, kept: bool, reason: str) -> LedgerRow:
         """Return the row of a candidate of the search; `text` is what is shown of it, or all of it."""
         source = candidate.metadata.get("source_id")
-        others = dict(candidate.scores)
+        others = candidate.scores
         known = {name: others.pop(name) for name in STAGES if name in others}
         return cls(
             id=candidate.id,
@@ -65,3 +66,52 @@ class LedgerRow:
     def as_dict(self) -> dict[str, Any]:
         """Return the row as plain JSON values."""
         return asdict(self)
+
+
+class Ledger(Sequence[LedgerRow]):
+    """The rows of a ledger, written when they are first looked at: most contexts are used without their account.
+
+    Equal to a tuple of the same rows, and a tuple in a copy or a pickle. `length` is how many rows `write` makes.
+    """
+
+    __slots__ = ("_length", "_rows", "_write")
+
+    def __init__(self, length: int, write: Callable[[], Iterable[LedgerRow]]) -> None:
+        self._length = length
+        self._write: Callable[[], Iterable[LedgerRow]] | None = write
+        self._rows: tuple[LedgerRow, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> LedgerRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[LedgerRow, ...]: ...
+    def __getitem__(self, index: int | slice) -> LedgerRow | tuple[LedgerRow, ...]:
+        return self._written()[index]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[LedgerRow]:
+        return iter(self._written())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Ledger, tuple)):
+            return len(self) == len(other) and self._written() == tuple(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._written())
+
+    def __repr__(self) -> str:
+        return repr(self._written())
+
+    def __reduce__(self) -> tuple[type[tuple[LedgerRow, ...]], tuple[tuple[LedgerRow, ...]]]:
+        return tuple, (self._written(),)
+
+    def _written(self) -> tuple[LedgerRow, ...]:
+        # Another thread may write the same rows at the same time; `_write` goes last, so none sees half of this.
+        write = self._write
+        if write is not None:
+            self._rows = tuple(write())
+            self._write = None
+        return self._rows

@@ -10,7 +10,6 @@ from functools import lru_cache
 from itertools import count
 
 from ctxkit.memory.entries import DOCUMENT, KIND
-from ctxkit.records import Metadata
 from ctxkit.retrieval import MONTHS, Candidate
 
 TITLES = {
@@ -39,22 +38,22 @@ class Headings:
 
     def of(self, candidate: Candidate) -> str:
         """Return the heading under which a memory would stand, a day without its year."""
-        source = _source(candidate.metadata)
+        source = _source(candidate)
         return f"[{_day(candidate.timestamp).name if source is None else self._name(source)}]\n"
 
     def year(self, candidate: Candidate) -> str:
         """Return what stands in the heading too, once for each year; nothing for a document or without a day."""
-        return _day(candidate.timestamp).year if _source(candidate.metadata) is None else ""
+        return _day(candidate.timestamp).year if _source(candidate) is None else ""
 
     def keep(self, candidate: Candidate) -> None:
         """Give the memory's document the heading that it has now, for good."""
-        source = _source(candidate.metadata)
+        source = _source(candidate)
         if source is not None:
             self._names[source] = self._name(source)
 
     def place(self, candidate: Candidate) -> tuple[float, str]:
         """Return what memories are ordered by: documents, then days, then what has no day."""
-        known = _source(candidate.metadata) is None
+        known = _source(candidate) is None
         return (_day(candidate.timestamp).number if known else float("-inf"), self.of(candidate))
 
     def _name(self, source: str) -> str:
@@ -116,9 +115,9 @@ def section(name: str, body: str) -> str:
     return f"{TITLES[name]}{body}\n" if body else ""
 
 
-def _source(metadata: Metadata) -> str | None:
-    source = metadata.get("source_id")
-    return source if isinstance(source, str) and metadata.get(KIND) == DOCUMENT else None
+def _source(candidate: Candidate) -> str | None:
+    source = candidate.metadata.get("source_id")
+    return source if isinstance(source, str) and candidate.metadata.get(KIND) == DOCUMENT else None
 
 
 def _names(source: str) -> Iterator[str]:
@@ -133,6 +132,7 @@ def _names(source: str) -> Iterator[str]:
         yield f"{whole[: _LONGEST_NAME - len(mark)]}{mark}"
 
 
+@lru_cache(maxsize=1024)
 def _one_line(name: str) -> str:
     """Return a name in one line and of bounded length, its end if it is too long, so that it cannot pass for more."""
     name = _BREAK.sub(" ", name).strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,8 @@ class ContextResult:
 
     `tokens` is the configured tokenizer's count of `text`, never above `budget`. `parts` maps each section
     ("summary", "memory", "recent", "question") to its tokens, `sections` to its text. `ledger` has a row for everything
-    considered. `stable_prefix_tokens` is how many tokens at the beginning are, at least, those of the context that the
-    same manager built before. `chat` makes the messages.
+    considered, and is written when it is first read. `stable_prefix_tokens` is how many tokens at the beginning are, at
+    least, those of the context that the same manager built before. `chat` makes the messages.
     """
 
     text: str
@@ -24,7 +24,7 @@ class ContextResult:
     tokens: int
     budget: int
     parts: dict[str, int] = field(default_factory=dict)
-    ledger: tuple[LedgerRow, ...] = ()
+    ledger: Sequence[LedgerRow] = ()
     sections: dict[str, str] = field(default_factory=dict)
     stable_prefix_tokens: int = 0
     chat: Callable[[], tuple[dict[str, Any], ...]] = field(default=tuple, repr=False, compare=False)

@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ctxkit.errors import InvalidRecordError
-from ctxkit.records import FieldType, Metadata, Record
+from ctxkit.records import FieldType, Hit, Metadata, Record
+from ctxkit.retrieval import Candidate
 
 KIND, THREAD, SEQ, ORDER, HEAD = "_ctx_kind", "_ctx_thread", "_ctx_seq", "_ctx_order", "_ctx_head"
 USER_CHARACTERS, PENDING, DIGEST, SPLIT = "_ctx_user", "_ctx_pending", "_ctx_digest", "_ctx_split"
@@ -143,6 +144,21 @@ def turn_from_record(record: Record, tokens: int) -> Turn:
         tokens=tokens,
         order=int(record.metadata.get(ORDER, 0)),
         metadata=public_metadata(record.metadata),
+    )
+
+
+def as_candidate(found: Hit | Record) -> Candidate:
+    """Return a stored record as a candidate without scores."""
+    about: Mapping[str, Any] = found.metadata
+    timestamp = about.get("timestamp")
+    return Candidate(
+        found.id,
+        found.text,
+        found.metadata,
+        about.get(THREAD),
+        int(about.get(SEQ, 0)),
+        about.get(KIND) == TURN,
+        None if timestamp is None else float(timestamp),
     )
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from ctxkit.errors import ConfigError
 from ctxkit.filters import Where, matches, parse
 from ctxkit.interfaces.purging import Purgeable
-from ctxkit.memory.entries import DUE, FILLER, FRONTIER, HEAD, KIND, LEVEL, LINEAGE, PART, SUMMARY, THREAD, WRITTEN_BY
+from ctxkit.memory.entries import FILLER, FRONTIER, HEAD, KIND, LEVEL, LINEAGE, PART, SUMMARY, THREAD
 from ctxkit.memory.scope import Scope
-from ctxkit.memory.summaries import LEVELS, NOBODY, Member
+from ctxkit.memory.summaries import LEVELS, Member, emptied
 from ctxkit.memory.summarizing import Summarizing
 from ctxkit.memory.vault import Vault, embedded_texts
 from ctxkit.records import Record
@@ -165,7 +165,7 @@ def _summaries(vault: Vault, summarizing: Summarizing, doomed: _Doomed) -> tuple
                 level=str(record.metadata[LEVEL]),
                 frontier=int(record.metadata[FRONTIER]),
             )
-            made[record.id] = _emptied(anew) if asked else anew
+            made[record.id] = emptied(anew) if asked else anew
     return list(made.values()), gone
 
 
@@ -174,11 +174,6 @@ def _of_threads(vault: Vault, threads: Sequence[str]) -> Iterator[Record]:
     for level in LEVELS:
         for some in _groups(threads):
             yield from list(vault.store.scan({THREAD: {"$in": some}, KIND: SUMMARY, LEVEL: level}))
-
-
-def _emptied(record: Record) -> Record:
-    metadata = {key: value for key, value in record.metadata.items() if key != DUE}
-    return Record(record.id, "", None, {**metadata, WRITTEN_BY: NOBODY})
 
 
 def _purged(vault: Vault) -> tuple[bool, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ctxkit.interfaces import Tokenizer
+from ctxkit.memory.summarizing import Summarizing
 from ctxkit.memory.vault import Vault
 from ctxkit.memory.views import View
 
 
-def figures(view: View, vault: Vault, tokenizer: Tokenizer) -> dict[str, Any]:
+def figures(view: View, vault: Vault, summarizing: Summarizing) -> dict[str, Any]:
     """Return figures about both views, the store and the components in use, as plain JSON values."""
     stm = view.short_term
     stm.refresh()
@@ -34,10 +34,11 @@ def figures(view: View, vault: Vault, tokenizer: Tokenizer) -> dict[str, Any]:
             "bytes_in_memory": store.bytes_in_memory,
         },
         "pending_embeddings": vault.pending(),
+        "pending_summaries": summarizing.pending(),
         "last_embedding_error": None if failure is None else str(failure),
         "vector_store": source.vector_store,
         "embedder": source.embedder,
-        "tokenizer": tokenizer.name,
+        "tokenizer": summarizing.tokenizer.name,
         "fallbacks": list(source.fallbacks),
         "session_id": view.scope.session_id,
     }

@@ -17,12 +17,14 @@ from ctxkit.filters import Where, matches, parse
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.arguments import check_moment
 from ctxkit.memory.entries import (
+    DUE,
     FIELDS,
     HEAD,
     KIND,
     MEMORY,
     PART,
     SEQ,
+    SUMMARY,
     SUPERSEDES,
     THREAD,
     VALID_FROM,
@@ -35,9 +37,10 @@ from ctxkit.memory.entries import (
 from ctxkit.memory.opening import open_tokenizer, open_vault
 from ctxkit.memory.recall import recall
 from ctxkit.memory.scope import Scope
+from ctxkit.memory.summaries import emptied
 from ctxkit.memory.turns import with_parts
 from ctxkit.memory.validity import ended, unexpired, whole_of, with_moments
-from ctxkit.memory.vault import Vault
+from ctxkit.memory.vault import LEASE_PATIENCE, Vault
 from ctxkit.plugins import PluginRegistry, get_registry
 from ctxkit.records import Record, check_k, check_metadata
 from ctxkit.retrieval import Candidate
@@ -88,18 +91,24 @@ class LongTermMemory:
         return [(_entry(candidate), candidate.final) for candidate in found[:k]]
 
     def candidates(
-        self, query: str, *, now: float | None = None, at_least: int = 0, as_of: float | None = None
+        self,
+        query: str,
+        *,
+        now: float | None = None,
+        at_least: int = 0,
+        as_of: float | None = None,
+        valid_since: float | None = None,
     ) -> list[Candidate]:
-        """Return everything the searches found for a query, with all scores, best first."""
+        """Return everything the searches found for a query, with all scores, best first; see `recall`."""
         return recall(
             self._vault,
             self._scope,
             clean(query),
-            memory=self._config.memory,
-            retrieval=self._config.retrieval,
+            config=self._config,
             now=now,
             at_least=at_least,
             as_of=as_of,
+            valid_since=valid_since,
         )
 
     @property
@@ -111,17 +120,27 @@ class LongTermMemory:
     def listed(self, where: Where | None = None, *, limit: int | None = None) -> list[Entry]:
         """Return every entry of the scope whose metadata passes a filter, oldest first; the newest `limit` of them."""
         found = self._vault.store.scan(self._scope.within({KIND: {"$ne": PART}}, unexpired(), where or {}))
-        entries = sorted(map(entry_from_record, found), key=lambda entry: (entry.timestamp or 0.0, entry.id))
+        entries = sorted(
+            map(entry_from_record, filter(_is_entry, found)), key=lambda entry: (entry.timestamp or 0.0, entry.id)
+        )
         return entries if limit is None else entries[max(len(entries) - check_k(limit), 0) :]
 
     def get(self, memory_id: str) -> Entry | None:
         """Return the entry of that id, None where the scope has none."""
         (record,) = self._vault.store.get([memory_id])
         visible = parse(self._scope.within({KIND: {"$ne": PART}}, unexpired()))
-        return entry_from_record(record) if record is not None and matches(visible, record.metadata) else None
+        if record is None or not _is_entry(record) or not matches(visible, record.metadata):
+            return None
+        return entry_from_record(record)
 
     def delete(self, memory_id: str) -> bool:
-        """Delete the entry of that id with its parts, if it is the scope's own; return whether there was one."""
+        """Delete the entry of that id with its parts, if it is the scope's own; return whether there was one.
+
+        Of a summary the text goes; what it stands for stays out of the short-term view.
+        """
+        (record,) = self._vault.store.get([memory_id])
+        if record is not None and record.metadata.get(KIND) == SUMMARY:
+            return self._empty(memory_id)
         parts = [record.id for record in self._vault.store.scan({HEAD: memory_id})]
         return self._vault.delete([memory_id, *parts], where=self._scope.own_where()) > 0
 
@@ -155,6 +174,16 @@ class LongTermMemory:
         else:
             self._supersede(supersedes, list(parts))
         return head.id
+
+    def _empty(self, summary_id: str) -> bool:
+        """Delete the text of a summary, if it is the scope's own; return whether there was one."""
+        own = parse(self._scope.own_where())
+        with self._vault.lease.held(patience=LEASE_PATIENCE), self._vault.writing:
+            (record,) = self._vault.store.get([summary_id])
+            if record is None or not matches(own, record.metadata):
+                return False
+            self._vault.keep([emptied(record)])
+            return _is_entry(record) or DUE in record.metadata
 
     def _supersede(self, old: str, records: list[Record]) -> None:
         """Store a new memory and end the validity of an old one, both or neither."""
@@ -224,6 +253,11 @@ class LongTermMemory:
     def _rebuild_index(self) -> None:
         """Bring the index in order; the store keeps the truth, so nothing depends on it."""
         self._vault.store.optimize()
+
+
+def _is_entry(record: Record) -> bool:
+    """Whether a record says something: a summary without a text only links to what it stands for."""
+    return bool(record.text) or record.metadata.get(KIND) != SUMMARY
 
 
 def _entry(candidate: Candidate) -> Entry:

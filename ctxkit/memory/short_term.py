@@ -72,7 +72,7 @@ class ShortTermMemory:
     def newest_order(self) -> int:
         """The order of the newest turn that this view knows of, in view or not."""
         with self._lock:
-            return max([self._frontier, *(turn.order for turn in self._turns)])
+            return max(self._frontier, self._turns[-1].order if self._turns else 0)
 
     @property
     def over_capacity(self) -> bool:
@@ -101,7 +101,9 @@ class ShortTermMemory:
     def add(self, turn: Turn) -> None:
         """Show a turn that was just stored, without a look at the store."""
         with self._lock:
-            if turn.order > self._frontier and all(turn.id != known.id for known in self._turns):
+            if turn.order > self.newest_order:
+                self._turns.append(turn)
+            elif turn.order > self._frontier and all(turn.id != known.id for known in self._turns):
                 self._turns = sorted([*self._turns, turn], key=lambda each: each.order)
 
     def oldest(self, tokens: int) -> list[Turn]:

@@ -60,7 +60,7 @@ class Member:
 class Style:
     """How summaries are made: `writer` writes them at once, to `ratio` of the length; None: without a text.
 
-    `due`: a language model shall write them again.
+    `due`: they shall be written (again) later.
     """
 
     writer: LLM | None
@@ -77,7 +77,7 @@ def summary_record(
     the summary only: the links stand. `frontier` is given where the last turn it stands for is no longer there.
     """
     first = members[0].metadata
-    text, by = _written(members, style)
+    text, by = written(members, style)
     metadata: Metadata = {
         **{name: first[name] for name in OWNERS if name in first},
         KIND: SUMMARY,
@@ -95,13 +95,19 @@ def summary_record(
     return Record(f"summary-{digest(*own, *(member.id for member in members))}", text, None, metadata)
 
 
+def emptied(record: Record) -> Record:
+    """Return a summary that was deleted: without a text it still says which turns have left the short-term view."""
+    metadata = {key: value for key, value in record.metadata.items() if key != DUE}
+    return Record(record.id, "", None, {**metadata, WRITTEN_BY: NOBODY})
+
+
 def length(size: int, ratio: float) -> int:
     """Return how many tokens a summary of `size` tokens may have."""
     return min(max(int(size * ratio), _MIN_TOKENS), _MAX_TOKENS)
 
 
-def _written(members: Sequence[Member], style: Style) -> tuple[str, str]:
-    """Return a text and who wrote it."""
+def written(members: Sequence[Member], style: Style) -> tuple[str, str]:
+    """Return a summary's text and who wrote it, nobody where the writer fails."""
     if style.writer is None:
         return "", NOBODY
     limit = length(sum(member.tokens for member in members), style.ratio)

@@ -1,17 +1,19 @@
-"""When summaries are made: as turns leave the view, and afterwards, in the background, by the language model.
+"""When summaries are made: as turns leave the view; their texts in the background, and again by the language model.
 
 A turn leaves the view by a summary record that links to it, and so does a summary that one of the level above stands
-for. The store says what is still to do - a mark on a summary that the model has not written, summaries that no higher
-one stands for -, so whoever opens it next goes on. Two processes take turns: each step holds a lease.
+for. The store says what is still to do - a mark on a summary that is not written yet, or not by the model, summaries
+that no higher one stands for -, so whoever opens it next goes on. Two processes take turns: each step holds a lease.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 
 from ctxkit.config import Config
@@ -31,7 +33,7 @@ from ctxkit.memory.entries import DUE, FRONTIER, KIND, LEVEL, LINEAGE, SUMMARY, 
 from ctxkit.memory.forks import renew_after_fork
 from ctxkit.memory.lease import Lease
 from ctxkit.memory.short_term import ShortTermMemory
-from ctxkit.memory.summaries import LEVELS, Member, Style, length, summary_record
+from ctxkit.memory.summaries import LEVELS, NOBODY, Member, Style, length, summary_record, written
 from ctxkit.memory.vault import LEASE_PATIENCE, Vault
 from ctxkit.records import Record
 
@@ -71,6 +73,8 @@ class Summarizing:
         self._thread: threading.Thread | None = None
         self._wanted = False  # there may be more to do than the thread has seen
         self._desk = Desk("ctxkit-summarizer", 1)
+        self._writers = Desk("ctxkit-summary-texts", 1)
+        self._last_text: Future[None] | None = None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -96,7 +100,7 @@ class Summarizing:
                 overflow = view.over_capacity
                 while view.over_capacity:
                     self.offload(view)
-            if overflow:
+            if overflow and not self._later:
                 self.resume()
         except StoreError as exc:
             _log.warning("short-term memory stays over its capacity for now (%s)", type(exc).__name__)
@@ -108,31 +112,33 @@ class Summarizing:
             leaving = view.oldest(self._config.memory.chunk_size)
             if not leaving:
                 return
-            record = self.summary([Member.of_turn(turn) for turn in leaving], thread=view.thread, level=LEVELS[0])
+            members = [Member.of_turn(turn) for turn in leaving]
+            record = self.summary(members, thread=view.thread, level=LEVELS[0], later=self._later)
             self._vault.keep([record])
             view.drop(leaving)
         self._threads.add(view.thread)
+        if self._later:
+            self._last_text = self._writers.submit(partial(self._go_on, record, members))
 
-    def summary(self, members: list[Member], *, thread: str, level: str, frontier: int | None = None) -> Record:
-        """Return the summary of members as it stands until a language model has written it."""
+    def summary(
+        self, members: Sequence[Member], *, thread: str, level: str, frontier: int | None = None, later: bool = False
+    ) -> Record:
+        """Return the summary of members as it stands until a language model has written it; `later`: without a text."""
         memory = self._config.memory
-        written = memory.summaries != "off"
-        style = Style(
-            self._extractive if written else None,
-            memory.summary_compression_ratio,
-            due=written and memory.summarizer == "llm",
-        )
+        wanted = memory.summaries != "off"
+        writer = self._extractive if wanted and not later else None
+        style = Style(writer, memory.summary_compression_ratio, due=later or (wanted and self._by_model))
         return summary_record(members, style, thread=thread, level=level, frontier=frontier)
 
     def pending(self) -> int:
-        """Return how many summaries the language model has not written yet."""
-        return self._vault.store.count({DUE: True}) if self._by_model else 0
+        """Return how many summaries are not written yet, or not by the language model that shall write them."""
+        return len(self._unwritten())
 
     def resume(self) -> None:
         """Do what is left to do: in the background, or at once where the configuration says so."""
         if self._config.memory.summaries == "inline":
             self._work_once()
-        elif self._config.memory.summaries == "background" and self._something_to_do():
+        elif self._later and self._something_to_do():
             with self._lock:
                 self._wanted = True
                 if not self._stop.is_set() and self._thread is None:
@@ -141,16 +147,20 @@ class Summarizing:
 
     def finish(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being summarised in the background; return whether that is so."""
+        text = self._last_text
+        if text is not None:
+            wait([text], timeout)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
-        return thread is None or not thread.is_alive()
+        return (text is None or text.done()) and (thread is None or not thread.is_alive())
 
     def close(self) -> None:
         """Stop; a model that does not answer is left behind."""
         self._stop.set()
         self.finish(_CLOSING)
         self._desk.end()
+        self._writers.end()
         self._extractive.close()
         if self._model is not None and not self._desk.left_behind:
             self._model.close()
@@ -158,6 +168,10 @@ class Summarizing:
     @property
     def _by_model(self) -> bool:
         return self._config.memory.summarizer == "llm"
+
+    @property
+    def _later(self) -> bool:
+        return self._config.memory.summaries == "background"
 
     def _something_to_do(self) -> bool:
         return any(self._due_to_rise(thread) for thread in list(self._threads)) or self.pending() > 0
@@ -187,6 +201,7 @@ class Summarizing:
         with self._worker.held() as mine:
             if not mine:
                 return not self._something_to_do()
+            self._write_texts()
             for thread in list(self._threads):
                 self._raise_levels(thread)
                 self._threads.discard(thread)
@@ -217,9 +232,37 @@ class Summarizing:
             if not due:
                 return
 
+    def _unwritten(self) -> list[Record]:
+        """Return the summaries that somebody is still to write, oldest first."""
+        if self._config.memory.summaries == "off":
+            return []
+        due = self._vault.store.scan({DUE: True}, order_by=FRONTIER)
+        return [record for record in due if self._by_model or record.metadata[WRITTEN_BY] == NOBODY]
+
+    def _write_texts(self) -> None:
+        """Write the texts that nobody has written, because a process ended before it came to that."""
+        for record in self._unwritten():
+            if record.metadata[WRITTEN_BY] == NOBODY and not self._stop.is_set():
+                found = self._vault.store.get(list(record.metadata[LINEAGE]))
+                self._write_text(record, [Member.of_record(each, self.tokenizer) for each in found if each is not None])
+
+    def _go_on(self, record: Record, members: Sequence[Member]) -> None:
+        """Write the text of a summary that was just made, then do what became due by it."""
+        self._write_text(record, members)
+        self.resume()
+
+    def _write_text(self, record: Record, members: Sequence[Member]) -> None:
+        """Write a summary's extractive text; a failure leaves that to whoever looks next."""
+        style = Style(self._extractive, self._config.memory.summary_compression_ratio, due=self._by_model)
+        try:
+            self._settle(record, *written(members, style), due=self._by_model)
+        except StoreError as exc:
+            if not self._stop.is_set():
+                _log.warning("a summary waits for its text (%s)", type(exc).__name__)
+
     def _write_due(self) -> bool:
         """Have the model write what it has not written yet; return whether nothing is left."""
-        for record in list(self._vault.store.scan({DUE: True}, order_by=FRONTIER)):
+        for record in self._unwritten():
             if self._stop.is_set():
                 return False
             try:
@@ -262,11 +305,13 @@ class Summarizing:
             raise ValueError("the model returned no words")
         return text, str(completion.model)
 
-    def _settle(self, record: Record, text: str, by: str) -> None:
-        """Store a summary's final text, unless it was erased or made anew meanwhile."""
+    def _settle(self, record: Record, text: str, by: str, *, due: bool = False) -> None:
+        """Store a summary's text, the final one unless `due`, if it was not erased, made anew or written meanwhile."""
         with self.alone(), self._vault.writing:
             (now,) = self._vault.store.get([record.id])
             if now is None or DUE not in now.metadata or now.metadata[LINEAGE] != record.metadata[LINEAGE]:
                 return
-            metadata = {key: value for key, value in now.metadata.items() if key != DUE}
+            if due and now.metadata[WRITTEN_BY] != NOBODY:
+                return
+            metadata = {key: value for key, value in now.metadata.items() if key != DUE or due}
             self._vault.keep([Record(now.id, text, None, {**metadata, WRITTEN_BY: by})])

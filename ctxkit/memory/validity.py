@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ctxkit.errors import InvalidRecordError
 from ctxkit.filters import matches, parse
@@ -21,6 +21,19 @@ from ctxkit.records import Record
 TTL: Final = "ttl"
 _MOMENTS: Final = (VALID_FROM, VALID_UNTIL, EXPIRES_AT)
 _NEVER: Final = float("inf")
+
+
+class Version(NamedTuple):
+    """Which state of a store it is: `writes` is another number after every write, of whatever process.
+
+    Nothing has begun or ceased to be valid by itself since `since`, nor does it before `until`, in seconds since the
+    epoch. So a filter that asks what is valid is true with `since` in place of now, and the same until something is
+    written.
+    """
+
+    writes: int
+    since: float
+    until: float
 
 
 def with_moments(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,20 +65,20 @@ def unexpired() -> dict[str, Any]:
     return {"$not": expired()}
 
 
-def expired() -> dict[str, Any]:
+def expired(now: float | None = None) -> dict[str, Any]:
     """Return the filter for what has expired by now."""
-    return {EXPIRES_AT: {"$lte": time.time()}}
+    return {EXPIRES_AT: {"$lte": time.time() if now is None else now}}
 
 
-def valid(as_of: float | None) -> dict[str, Any]:
+def valid(as_of: float | None, *, now: float | None = None) -> dict[str, Any]:
     """Return the filter for what holds at a moment, now for None, and has not expired by now."""
-    moment = time.time() if as_of is None else as_of
-    return {"$not": {"$or": [{VALID_UNTIL: {"$lte": moment}}, {VALID_FROM: {"$gt": moment}}, expired()]}}
+    today = time.time() if now is None else now
+    moment = today if as_of is None else as_of
+    return {"$not": {"$or": [{VALID_UNTIL: {"$lte": moment}}, {VALID_FROM: {"$gt": moment}}, expired(today)]}}
 
 
-def next_change(store: VectorStore) -> float:
-    """Return the next moment at which something begins or ceases to be found by itself; infinity for none."""
-    now = time.time()
+def next_change(store: VectorStore, now: float) -> float:
+    """Return the next moment after now at which something begins or ceases to be found by itself; infinity for none."""
     ahead = {name: {name: {"$gt": now}} for name in _MOMENTS}
     if not store.count({"$or": list(ahead.values())}):
         return _NEVER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from ctxkit.errors import (
     StoreError,
 )
 from ctxkit.interfaces import VectorStore
-from ctxkit.memory.entries import FILLER, KIND, PENDING, SEQ, SPLIT, THREAD, TURN, turn_from_record
+from ctxkit.memory.entries import FILLER, KIND, PENDING, SEQ, SPLIT, THREAD, TURN, as_candidate, turn_from_record
 from ctxkit.memory.forks import renew_after_fork
 from ctxkit.memory.lease import Lease
 from ctxkit.memory.patience import PatientEmbedder
+from ctxkit.memory.places import Places
 from ctxkit.memory.source import Source
-from ctxkit.memory.validity import next_change
+from ctxkit.memory.validity import Version, next_change
 from ctxkit.records import FloatVector, FloatVectors, Hits, Record
 from ctxkit.retrieval import Candidate
 
@@ -52,9 +53,8 @@ class Vault:
         self.source = source
         self._questions: Recent[str, FloatVector] = Recent(_REMEMBERED)
         self.lease = Lease(source, "writing")
-        self._positions: dict[str, int] = {}
-        self._last_order = 0
-        self._changes: tuple[int, float] = (-1, 0.0)
+        self._places = Places(store)
+        self._version = Version(-1, 0.0, 0.0)
         self._refused: set[str] = set()
         self.renew()
         renew_after_fork(self)
@@ -103,35 +103,25 @@ class Vault:
         with self.writing:
             self._upsert(records)
 
-    def version(self) -> Hashable | None:
-        """Return what every write changes, of whatever process, and every moment at which a validity begins or ends.
-
-        None where the store has no number of its writes.
-        """
+    def version(self) -> Version | None:
+        """Return which state of the store this is, None where the store has no number of its writes."""
         found = self.store.stats().details.get("seq")
         if not isinstance(found, int):
             return None
-        seq, until = self._changes
-        if seq != found or until <= time.time():
-            until = next_change(self.store)
-            self._changes = (found, until)
-        return found, until
+        known, now = self._version, time.time()
+        if known.writes != found or not known.since <= now < known.until:
+            self._version = known = Version(found, now, next_change(self.store, now))
+        return known
 
     def next_position(self, thread: str) -> int:
         """Return the next free position of a thread, after everything that any process has written in it so far."""
         with self.writing:
-            known = self._positions.get(thread, 0)
-            where = {THREAD: thread, SEQ: {"$gte": known}}
-            newest = self.store.scan(where, order_by=SEQ, descending=True, limit=1)
-            free = max((int(record.metadata[SEQ]) + 1 for record in newest), default=known)
-            self._positions[thread] = free + 1
-            return free
+            return self._places.next_position(thread)
 
     def next_order(self, after: int = 0) -> int:
         """Return a number above `after` and all that were given before: microseconds since the epoch, or one more."""
         with self.writing:
-            self._last_order = max(self._last_order + 1, after + 1, time.time_ns() // 1000)
-            return self._last_order
+            return self._places.next_order(after)
 
     def delete(self, ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None) -> int:
         """Delete by id or filter, from the caches of embeddings too; return how many records existed.
@@ -195,10 +185,12 @@ class Vault:
             raise InvalidQueryError("the query is blank.", fix="search for at least one word.")
         found: dict[str, Candidate] = {}
         for hit in self._dense_hits(text, limit, where):
-            found.setdefault(hit.id, as_candidate(hit.id, hit.text, hit.metadata)).dense = hit.score
-        if self.store.capabilities.text_search:
-            for hit in self.store.text_query(words, limit, where=where):
-                found.setdefault(hit.id, as_candidate(hit.id, hit.text, hit.metadata)).lexical = hit.score
+            found[hit.id] = candidate = as_candidate(hit)
+            candidate.dense = hit.score
+        for hit in self.store.text_query(words, limit, where=where) if self.store.capabilities.text_search else ():
+            if hit.id not in found:
+                found[hit.id] = as_candidate(hit)
+            found[hit.id].lexical = hit.score
         return list(found.values())
 
     def at_positions(self, places: Mapping[str, Sequence[int]], where: Mapping[str, Any]) -> Iterator[Candidate]:
@@ -207,7 +199,7 @@ class Vault:
             return
         spots = [{THREAD: thread, SEQ: {"$in": list(positions)}} for thread, positions in places.items()]
         for record in self.store.scan({"$and": [where, {"$or": spots}]}):
-            yield as_candidate(record.id, record.text, dict(record.metadata))
+            yield as_candidate(record)
 
     def close(self) -> None:
         """Stop the backfill and close the store and the embedder, whatever the embedder does."""
@@ -251,6 +243,7 @@ class Vault:
         step = self.store.capabilities.max_batch or len(records)
         for start in range(0, len(records), max(step, 1)):
             self.store.upsert([self._fitted(record) for record in records[start : start + step]])
+            self._places.wrote()
 
     def _fitted(self, record: Record) -> Record:
         """Return the record as this store can hold it: one that wants a vector for each gets one that means nothing."""
@@ -339,17 +332,3 @@ def embedded_texts(record: Record) -> list[str]:
     if record.metadata.get(KIND) == TURN:
         texts.append(turn_from_record(record, 0).user_input)
     return texts
-
-
-def as_candidate(record_id: str, text: str, metadata: Mapping[str, Any]) -> Candidate:
-    """Return a stored record as a candidate without scores."""
-    timestamp = metadata.get("timestamp")
-    return Candidate(
-        id=record_id,
-        text=text,
-        metadata=dict(metadata),
-        thread=metadata.get(THREAD),
-        position=int(metadata.get(SEQ, 0)),
-        exchange=metadata.get(KIND) == TURN,
-        timestamp=None if timestamp is None else float(timestamp),
-    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ctxkit.records import Metadata
+from ctxkit.records import MetadataValue
 
 
 @dataclass(slots=True)
@@ -14,20 +15,26 @@ class Candidate:
     `thread` and `position` say where the memory stands in its conversation or document; memories of one thread
     with neighbouring positions are neighbours, and an `exchange` is two messages at one position. `dense` is the
     similarity of the vectors and `lexical` the BM25 score, None where that search did not return the memory.
-    `scores` maps each stage to what it adds, `final` is their sum.
+    `stages` maps each stage to what it adds to all candidates, of which this is the one in `row`; `final` is their sum.
     """
 
     id: str
     text: str
-    metadata: Metadata = field(default_factory=dict)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     thread: str | None = None
     position: int = 0
     exchange: bool = False
     timestamp: float | None = None
     dense: float | None = None
     lexical: float | None = None
-    scores: dict[str, float] = field(default_factory=dict)
+    stages: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    row: int = 0
     final: float = 0.0
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What each stage adds."""
+        return {name: added[self.row] for name, added in self.stages.items()}
 
     @property
     def speaker(self) -> str | None:

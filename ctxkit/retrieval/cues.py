@@ -16,7 +16,7 @@ def speaker(pool: Pool) -> Scores:
     A person is named by the whole name or by its first word.
     """
     said_by = [candidate.speaker for candidate in pool.candidates]
-    named = [name for name in {name for name in said_by if name is not None} if _names(pool.question.text, name)]
+    named = [name for name in set(said_by) if name is not None and _names(pool.question.text, name)]
     if len(named) != 1:
         return np.zeros(len(said_by))
     return np.array([name == named[0] for name in said_by]) * pool.question.retrieval.speaker_weight

@@ -25,6 +25,9 @@ def recency(pool: Pool) -> Scores:
 
 def importance(pool: Pool) -> Scores:
     """Return `importance_weight` x the metadata value of that name (a number, 0 without)."""
+    weight = pool.question.memory.importance_weight
+    if not weight:
+        return np.zeros(len(pool.candidates))
     values = [each.metadata.get("importance", 0.0) for each in pool.candidates]
     numbers = [float(value) if isinstance(value, (int, float)) else 0.0 for value in values]
-    return np.array(numbers) * pool.question.memory.importance_weight
+    return np.array(numbers) * weight

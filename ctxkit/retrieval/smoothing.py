@@ -7,7 +7,10 @@ memory gains a share of the scores of the turns around it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from heapq import nlargest
+from operator import add
 
 import numpy as np
 
@@ -25,24 +28,24 @@ def neighbors(pool: Pool) -> Scores:
     comes on top when that turn asks something. Several memories may share a position; the best one counts.
     """
     weights, answer_weight = pool.question.retrieval.neighbor_weights, pool.question.retrieval.answer_weight
-    best, asking, ends = _by_place(pool)
-    around = {False: _both_sides(weights), True: _both_sides(weights[1::2])}
+    threads = _by_thread(pool)
+    around = {exchange: _both_sides(weights[1::2] if exchange else weights) for exchange in (False, True)}
+    # Added in the order of the loop below: where all are present, both sums are the same to the last bit.
+    wholes = {exchange: reduce(add, (weight for _, weight in steps), 0.0) for exchange, steps in around.items()}
     added = np.zeros(len(pool.candidates))
     for row, candidate in enumerate(pool.candidates):
-        thread, position = candidate.thread, candidate.position
-        if thread is None:
+        if candidate.thread is None:
             continue
-        total = present = whole = 0.0
+        thread, position = threads[candidate.thread], candidate.position
+        total = present = 0.0
         for step, weight in around[candidate.exchange]:
-            whole += weight
-            if 0 <= position + step <= ends[thread]:
+            if 0 <= position + step <= thread.end:
                 present += weight
-                total += weight * best.get((thread, position + step), 0.0)
-        if 0.0 < present < whole:
-            total *= whole / present
-        before = (thread, position - 1)
-        if before in asking:
-            total += answer_weight * best[before]
+                total += weight * thread.best.get(position + step, 0.0)
+        if 0.0 < present < wholes[candidate.exchange]:
+            total *= wholes[candidate.exchange] / present
+        if position - 1 in thread.asking:
+            total += answer_weight * thread.best[position - 1]
         added[row] = total
     return added
 
@@ -74,17 +77,25 @@ def _best(candidates: Sequence[Candidate], top: int) -> list[Candidate]:
     return [candidate for scored in (found, worded) for _, _, candidate in nlargest(top, scored, key=lambda s: s[:2])]
 
 
-def _by_place(pool: Pool) -> tuple[dict[tuple[str, int], float], set[tuple[str, int]], dict[str, int]]:
-    """Return the best score at each place, the places at which something is asked, and each thread's last position."""
-    best: dict[tuple[str, int], float] = {}
-    asking: set[tuple[str, int]] = set()
-    ends: dict[str, int] = {}
+@dataclass(slots=True)
+class _Thread:
+    """A thread's best score at each position, the positions at which something is asked, and its last one."""
+
+    best: dict[int, float] = field(default_factory=dict)
+    asking: set[int] = field(default_factory=set)
+    end: int = 0
+
+
+def _by_thread(pool: Pool) -> dict[str, _Thread]:
+    threads: dict[str, _Thread] = {}
     for candidate, score in zip(pool.candidates, pool.total.tolist(), strict=True):
         if candidate.thread is None:
             continue
-        place = (candidate.thread, candidate.position)
-        best[place] = max(best.get(place, score), score)
-        ends[candidate.thread] = max(ends.get(candidate.thread, 0), candidate.position)
+        if (thread := threads.get(candidate.thread)) is None:
+            thread = threads[candidate.thread] = _Thread()
+        position = candidate.position
+        thread.best[position] = max(thread.best.get(position, score), score)
+        thread.end = max(thread.end, position)
         if asks(candidate.text):
-            asking.add(place)
-    return best, asking, ends
+            thread.asking.add(position)
+    return threads

@@ -38,11 +38,11 @@ def find_stages(names: Sequence[str]) -> dict[str, Stage]:
 def rank(candidates: Sequence[Candidate], question: Question, stages: Mapping[str, Stage]) -> list[Candidate]:
     """Let each stage add to the candidates' scores and return them best first, ties by id.
 
-    Sets `scores` and `final` of each candidate. A stage sees the sum of those before it. Raises ConfigError for a stage
-    that does not return one finite number for each candidate.
+    Sets the `scores` and `final` of each candidate. A stage sees the sum of those before it. Raises ConfigError for a
+    stage that does not return one finite number for each candidate.
     """
     total = np.zeros(len(candidates))
-    added = {}
+    added: dict[str, list[float]] = {}
     for name, stage in stages.items():
         scores = np.asarray(stage(Pool(question, candidates, total)), dtype=np.float64)
         if scores.shape != total.shape or not np.isfinite(scores).all():
@@ -53,8 +53,7 @@ def rank(candidates: Sequence[Candidate], question: Question, stages: Mapping[st
         added[name] = scores.tolist()
         total = total + scores
     for row, (candidate, final) in enumerate(zip(candidates, total.tolist(), strict=True)):
-        candidate.scores = {name: scores[row] for name, scores in added.items()}
-        candidate.final = final
+        candidate.stages, candidate.row, candidate.final = added, row, final
     return sorted(candidates, key=lambda item: (-item.final, item.id))
 
 
