@@ -1,134 +1,19 @@
-"""Metadata fields as columns in memory: how filters and orders are evaluated.
-
-A column is dictionary-encoded: one code per row into the distinct values of the field, -1 where it is absent. A
-test is evaluated once per distinct value - by the reference evaluator, or by an equivalent lookup where that
-would take long - and then looked up by code, so its meaning is the reference's.
-"""
+"""Metadata fields as columns in memory: how filters and orders are evaluated."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from ctxkit.filters import And, Compare, Filter, Not, compare_value
-from ctxkit.local.arrays import Growing
-from ctxkit.records import Metadata, MetadataValue
+from ctxkit.filters import And, Compare, Filter, Not, Or
+from ctxkit.local.column import Column, Mask, Rows
+from ctxkit.records import Metadata
 
-Mask = npt.NDArray[np.bool_]
 _COLUMNS_KEPT = 64
-_ABSENT = -1
-_MOST, _LEAST = 2**63 - 1, -(2**63)
-_Orders = dict[str, Callable[[Any, Any], Any]]
-_ORDERS: _Orders = {"$gt": np.greater, "$gte": np.greater_equal, "$lt": np.less, "$lte": np.less_equal}
-
-
-class Column:
-    """One metadata field of all rows."""
-
-    __slots__ = ("_codes", "_floats", "_ints", "_known", "_others", "values")
-
-    def __init__(self) -> None:
-        self.values: list[MetadataValue] = []
-        self._known: dict[object, int] = {}
-        self._codes = Growing(np.int32)
-        # Codes and values of the distinct ints and floats; codes of everything else.
-        self._ints = (Growing(np.int32), Growing(np.int64))
-        self._floats = (Growing(np.int32), Growing(np.float64))
-        self._others: list[int] = []
-
-    @property
-    def codes(self) -> npt.NDArray[np.int32]:
-        """The code of each row."""
-        return self._codes.values
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the arrays (the distinct values themselves are Python objects)."""
-        return self._codes.nbytes + sum(part.nbytes for part in (*self._ints, *self._floats))
-
-    def extend(self, found: Iterable[MetadataValue | None]) -> None:
-        """Append the field's value of more rows, None where it is absent."""
-        first = len(self.values)
-        self._codes.extend([_ABSENT if value is None else self._code(value) for value in found])
-        if len(self.values) > first:
-            self._sort_in(first)
-
-    def mask(self, test: Compare) -> Mask:
-        """Return which rows pass."""
-        # The last place of the table stays False: code -1 looks there.
-        table = np.zeros(len(self.values) + 1, dtype=np.bool_)
-        if test.operator == "$exists":
-            table[:-1] = True
-        elif test.operator in _ORDERS and _is_number(test.operand):
-            self._compare_numbers(table, test)
-        elif test.operator in ("$eq", "$in") and not _has_lists(test):
-            operands = test.operand if isinstance(test.operand, tuple) else (test.operand,)
-            table[[code for operand in operands for code in self._codes_of(operand)]] = True
-        else:
-            table[[code for code in self._others if compare_value(self.values[code], test)]] = True
-        return table[self.codes]
-
-    def order_keys(self) -> tuple[npt.NDArray[Any], Mask]:
-        """Return a sortable number per row, and which rows have one: numbers first, then strings."""
-        size = len(self.values) + 1
-        ints, floats = self._ints, self._floats
-        if not self._others and not (len(ints[0]) and len(floats[0])):
-            codes, numbers = ints if len(ints[0]) else floats
-            keys = np.zeros(size, dtype=numbers.values.dtype)
-            keys[codes.values] = numbers.values
-            return keys[self.codes], self.codes >= 0
-        ranks = np.full(size, _ABSENT, dtype=np.int64)
-        sortable = [(isinstance(v, str), v, c) for c, v in enumerate(self.values) if not isinstance(v, (bool, list))]
-        previous: object = None
-        rank = 0
-        for is_text, value, code in sorted(sortable, key=lambda item: (item[0], item[1])):
-            rank += (is_text, value) != previous
-            previous = (is_text, value)
-            ranks[code] = rank
-        by_row = ranks[self.codes]
-        return by_row, by_row >= 0
-
-    def _code(self, value: MetadataValue) -> int:
-        key = _key(value)
-        code = self._known.get(key)
-        if code is None:
-            code = self._known[key] = len(self.values)
-            self.values.append(value)
-        return code
-
-    def _sort_in(self, first: int) -> None:
-        """Note which of the distinct values from `first` on are numbers, and which are not."""
-        fresh = list(enumerate(self.values[first:], first))
-        self._others += [code for code, value in fresh if not _is_number(value)]
-        for kind, (codes, numbers) in ((int, self._ints), (float, self._floats)):
-            own = [(code, value) for code, value in fresh if _is_number(value) and isinstance(value, kind)]
-            codes.extend([code for code, _ in own])
-            numbers.extend([value for _, value in own])
-
-    def _codes_of(self, operand: object) -> Iterable[int]:
-        """Yield the codes of the values that equal a scalar: 1 and 1.0 are one number in two types."""
-        keys = [_key(operand)]
-        if isinstance(operand, float) and operand.is_integer():
-            keys.append(_key(int(operand)))
-        elif _is_number(operand) and isinstance(operand, int) and int(float(operand)) == operand:
-            keys.append(_key(float(operand)))
-        return [self._known[key] for key in keys if key in self._known]
-
-    def _compare_numbers(self, table: Mask, test: Compare) -> None:
-        codes, floats = self._floats
-        operator, bound = _float_bound(test.operator, test.operand)
-        table[codes.values] = _ORDERS[operator](floats.values, bound)
-        codes, ints = self._ints
-        operator, whole = _int_bound(test.operator, test.operand)
-        if whole > _MOST or whole < _LEAST:
-            table[codes.values] = (whole > _MOST) == operator.startswith("$lt")
-        else:
-            table[codes.values] = _ORDERS[operator](ints.values, np.int64(whole))
+_FEW = 1024  # rows that are found one by one rather than by a look at all
+_FEW_SHARE = 0.05
 
 
 class Columns:
@@ -185,20 +70,57 @@ class Columns:
         """Return a column that is held."""
         return self._columns[field]
 
-    def mask(self, node: Filter, size: int) -> Mask:
-        """Return which of `size` rows pass; every field of the filter must be held."""
+    def mask(self, node: Filter, size: int, rows: Rows | None = None) -> Mask:
+        """Return which of `size` rows pass, or of those given; every field of the filter must be held."""
         if isinstance(node, Compare):
-            return self._columns[node.field].mask(node)
+            return self._columns[node.field].mask(node, rows)
         if isinstance(node, Not):
-            return ~self.mask(node.part, size)
+            return ~self.mask(node.part, size, rows)
         start = isinstance(node, And)
-        result = np.full(size, start, dtype=np.bool_)
+        result = np.full(size if rows is None else len(rows), start, dtype=np.bool_)
         for part in node.parts:
             if start:
-                result &= self.mask(part, size)
+                result &= self.mask(part, size, rows)
             else:
-                result |= self.mask(part, size)
+                result |= self.mask(part, size, rows)
         return result
+
+    def few(self, node: Filter, size: int) -> Rows | None:
+        """Return the rows that pass, ascending, where that can be told without a look at most of `size` rows."""
+        return self._find(node, size) if self._at_most(node, size) <= max(_FEW, _FEW_SHARE * size) else None
+
+    def key(self, node: Filter) -> object:
+        """Return what two filters have in common when the same rows pass them, now and after rows are appended."""
+        if isinstance(node, Compare):
+            return node.field, self._columns[node.field].key(node)
+        if isinstance(node, Not):
+            return "not", self.key(node.part)
+        return "and" if isinstance(node, And) else "or", *map(self.key, node.parts)
+
+    def _at_most(self, node: Filter, size: int) -> int:
+        """Return how many rows may pass, quickly."""
+        if isinstance(node, Compare):
+            return self._columns[node.field].at_most(node)
+        if isinstance(node, Not) or node == And(()):
+            return size
+        counts = [self._at_most(part, size) for part in node.parts]
+        return min(counts) if isinstance(node, And) else sum(counts)
+
+    def _find(self, node: Filter, size: int) -> Rows:
+        """Return the rows that pass, ascending, beginning with the part of an And that the fewest pass."""
+        if isinstance(node, Compare):
+            return self._columns[node.field].find(node)
+        if isinstance(node, Not) or node == And(()):
+            return np.flatnonzero(self.mask(node, size))
+        if isinstance(node, Or):
+            found = [self._find(part, size) for part in node.parts]
+            return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
+        first = min(node.parts, key=lambda part: self._at_most(part, size))
+        rows = self._find(first, size)
+        for part in node.parts:
+            if part is not first and len(rows):
+                rows = rows[self.mask(part, size, rows)]
+        return rows
 
 
 def fields_of(node: Filter) -> set[str]:
@@ -208,37 +130,3 @@ def fields_of(node: Filter) -> set[str]:
     if isinstance(node, Not):
         return fields_of(node.part)
     return {field for part in node.parts for field in fields_of(part)}
-
-
-def _key(value: object) -> object:
-    """Return a dictionary key that keeps 1, 1.0 and True apart."""
-    return (list, type(value[0]), tuple(value)) if isinstance(value, list) else (type(value), value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _has_lists(test: Compare) -> bool:
-    return test.operator == "$eq" and isinstance(test.operand, tuple)
-
-
-def _float_bound(operator: str, operand: Any) -> tuple[str, float]:
-    """Return the same comparison with a float operand, for float values: exact beyond 2**53 as well."""
-    bound = float(operand)
-    if isinstance(operand, float) or int(bound) == operand:
-        return operator, bound
-    # The operand lies between `bound` and its neighbour, where no float is.
-    if bound > operand:
-        return ("$gte" if operator.startswith("$gt") else "$lt"), bound
-    return ("$gt" if operator.startswith("$gt") else "$lte"), bound
-
-
-def _int_bound(operator: str, operand: Any) -> tuple[str, int]:
-    """Return the same comparison with an int operand, for int values."""
-    if isinstance(operand, int):
-        return operator, operand
-    whole = math.floor(operand)
-    if whole == operand:
-        return operator, whole
-    return ("$gt" if operator.startswith("$gt") else "$lte"), whole

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
@@ -116,7 +115,7 @@ class EngineStore(VectorStore):
             if node is None:
                 return sorted(by_id)
             handle.refuse_damage(view)
-            labels: list[int] = view.labels[view.mask(connection, node)].tolist()
+            labels: list[int] = view.labels[view.passing(connection, node)].tolist()
             return labels if wanted is None else [label for label in labels if label in by_id]
 
         return handle.delete(selected)
@@ -127,7 +126,7 @@ class EngineStore(VectorStore):
         with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
             if node == And(()):
                 return len(view)
-            return int(np.count_nonzero(view.selection(connection, node).rows))
+            return len(view.passing(connection, node))
 
     def query(
         self,
@@ -176,8 +175,8 @@ class EngineStore(VectorStore):
         node = parse(where)
         fields = fields_of(node) | (set() if order_by is None else {order_by})
         with self._handle.reading(whole=True, fields=fields) as (connection, view):
-            mask = view.mask(connection, node)
-            ids = scan.planned(view, connection, mask, order_by=order_by, descending=descending, limit=limit)
+            wanted = view.passing(connection, node)
+            ids = scan.planned(view, connection, wanted, order_by=order_by, descending=descending, limit=limit)
             since = int(view.labels[-1]) if view.size else 0
         return self._pages(ids, node, since, include_vectors=include_vectors)
 

@@ -181,6 +181,8 @@ class Layers:
         if index is None or count < (_EXACT_SHARE if index.exact else _INDEX_SHARE) * fixed:
             self.plan = f"exact: {count} matching rows of {fixed} in the segment"
             return self._by_force(queries, k, wanted)
+        if count == fixed:
+            wanted = None
         # About k of the best `reach` slots can be used. Where k can, they are the k best that can be used at all.
         reach = min(fixed, k if wanted is None else math.ceil(k * fixed / count * 1.25) + _SPARE)
         with self._turn:

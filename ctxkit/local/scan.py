@@ -11,12 +11,12 @@ import sqlite3
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from ctxkit.errors import InvalidQueryError
 from ctxkit.filters import Filter, matches
 from ctxkit.local import rows
 from ctxkit.local.faults import Place
-from ctxkit.local.index import Mask
 from ctxkit.local.search import damaged_rows
 from ctxkit.local.view import View
 from ctxkit.records import Record
@@ -35,24 +35,22 @@ def check_scan(order_by: object, limit: object) -> None:
 def planned(
     view: View,
     connection: sqlite3.Connection,
-    mask: Mask,
+    wanted: npt.NDArray[np.int64],
     *,
     order_by: str | None,
     descending: bool,
     limit: int | None,
 ) -> list[str]:
-    """Return the ids to yield, in order.
+    """Return the ids of the rows `wanted`, in the order in which to yield them.
 
     By label (the order of writing), or by a field: numbers, then strings, then the rest - records without it and
     those with a bool or a list there -, ties by id. `descending` turns the values round, strings then first.
     """
-    wanted = np.flatnonzero(mask)
     if order_by is None:
         wanted = wanted[::-1] if descending else wanted
         return [view.ids[row] for row in islice(wanted.tolist(), limit)]
-    keys, sortable = view.column(connection, order_by).order_keys()
-    with_key, without = wanted[sortable[wanted]], wanted[~sortable[wanted]]
-    values = keys[with_key]
+    keys, sortable = view.column(connection, order_by).order_keys(wanted)
+    values, with_key, without = keys[sortable], wanted[sortable], wanted[~sortable]
     if descending:
         # Minus the least int64 would overflow; the complement turns the order round as well.
         values = -values if values.dtype.kind == "f" else ~values

@@ -52,11 +52,26 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What passes a filter, for as long as the view does not change: its rows, their slots, and how many of those."""
+    """What passes a filter: which rows and which slots of the view, and how many of those slots."""
 
     rows: Mask
     slots: Mask
     matches: int
+
+    @classmethod
+    def of(cls, rows: Mask, slots: Mask) -> Selection:
+        """Return the selection of these rows, whose vectors are at these slots."""
+        return cls(rows, slots, int(np.count_nonzero(slots)))
+
+    def followed_by(self, rows: Mask, slots: Mask) -> Selection:
+        """Return the selection with what has been appended to the view since."""
+        return self.of(np.concatenate([self.rows, rows]), np.concatenate([self.slots, slots]))
+
+    def without(self, rows: npt.NDArray[np.int64], slots: Slots) -> Selection:
+        """Return the selection without these rows and slots; it may be too old to have some of them."""
+        self.rows[rows[rows < len(self.rows)]] = False
+        self.slots[slots[slots < len(self.slots)]] = False
+        return self.of(self.rows, self.slots)
 
 
 class View:
@@ -71,7 +86,7 @@ class View:
         self.longest = 0.0
         self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
-        self._selections: dict[str, Selection] = {}
+        self._selections: dict[object, Selection] = {}
         self._labels = Growing(np.int64)
         self._alive = Growing(np.bool_)
         self._sums = Growing(np.uint32)
@@ -166,7 +181,6 @@ class View:
     ) -> None:
         """Append rows whose vectors are at `slots`, one for each row marked in `present`."""
         first = self.size
-        self._selections.clear()
         self._row_of_slot.extend(np.full(self.index.size - len(self._row_of_slot), -1))
         self._row_of_slot.values[slots] = first + np.flatnonzero(present)
         own_slots, own_sums = np.full(len(ids), -1, dtype=np.int64), np.zeros(len(ids), dtype=np.uint32)
@@ -186,7 +200,6 @@ class View:
             for label in labels.tolist():
                 self.damaged.pop(label, None)
         rows_ = self.rows_of(labels)
-        self._selections.clear()
         self.alive[rows_] = False
         for row in rows_.tolist():
             # A replaced record's id already points at its new row.
@@ -196,39 +209,45 @@ class View:
         slots = slots[slots >= 0]
         if len(slots):
             self.index.remove(slots)
+        for key, found in self._selections.items():
+            self._selections[key] = found.without(rows_, slots)
 
-    def mask(self, connection: sqlite3.Connection, node: Filter) -> Mask:
-        """Return which rows pass the filter and are no tombstones, as an array of its own."""
+    def passing(self, connection: sqlite3.Connection, node: Filter) -> npt.NDArray[np.int64]:
+        """Return the rows that pass the filter and are no tombstones, ascending."""
         if node == And(()):
-            everything: Mask = self.alive.copy()
-            return everything
+            return np.flatnonzero(self.alive)
         self._load_columns(connection, fields_of(node))
-        passing: Mask = self.columns.mask(node, self.size) & self.alive
-        return passing
+        rows_ = self.columns.few(node, self.size)
+        if rows_ is None:
+            return np.flatnonzero(self.columns.mask(node, self.size) & self.alive)
+        return rows_[self.alive[rows_]]
 
     def selection(self, connection: sqlite3.Connection, node: Filter) -> Selection:
-        """Return what passes the filter; that of the last few filters is kept until the view changes."""
-        key = repr(node)  # unlike the node itself, it tells 1 from True
+        """Return what passes the filter; that of the last few filters is kept, and follows the view."""
+        self._load_columns(connection, fields_of(node))
+        key = self.columns.key(node)
         found = self._selections.get(key)
+        if found is not None and len(found.rows) == self.size:
+            return found
         if found is None:
-            rows_ = self.mask(connection, node)
-            slots = self._slot_mask(rows_)
-            found = Selection(rows_, slots, int(np.count_nonzero(slots)))
             if len(self._selections) >= _SELECTIONS_KEPT:
                 self._selections.clear()
-            self._selections[key] = found
+            found = Selection.of(np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
+            rows_ = self.passing(connection, node)
+        else:
+            rows_ = np.arange(len(found.rows), self.size)
+            rows_ = rows_[self.columns.mask(node, self.size, rows_) & self.alive[rows_]]
+        slots = self._slot_of_row.values[rows_]
+        found = found.followed_by(
+            _marked(rows_, len(found.rows), self.size), _marked(slots[slots >= 0], len(found.slots), self.index.size)
+        )
+        self._selections[key] = found
         return found
 
     def column(self, connection: sqlite3.Connection, field: str) -> Column:
         """Return the column of a field, loading it first where needed."""
         self._load_columns(connection, [field])
         return self.columns.column(field)
-
-    def _slot_mask(self, mask: Mask) -> Mask:
-        """Return a mask of rows as a mask of slots; a slot without a row is not marked."""
-        row_of_slot = self._row_of_slot.values
-        allowed: Mask = mask[row_of_slot] & (row_of_slot >= 0) if self.size else np.zeros(len(row_of_slot), np.bool_)
-        return allowed
 
     def rows_of_slots(self, slots: Slots) -> npt.NDArray[np.int64]:
         """Return the rows of slots."""
@@ -350,6 +369,7 @@ class View:
     def _load_columns(self, connection: sqlite3.Connection, fields: Collection[str]) -> None:
         missing = self.columns.missing(fields)
         if missing:
+            self._selections.clear()  # a column that is made anew has other codes
             self.columns.make(missing, self._metadata_blocks(connection, missing))
             self.columns.trim(fields)
 
@@ -374,3 +394,10 @@ class View:
 
 def _parsed(raw_metadata: Sequence[bytes]) -> list[Metadata]:
     return [rows.parsed(raw) for raw in raw_metadata]
+
+
+def _marked(places: npt.NDArray[np.int64], first: int, end: int) -> Mask:
+    """Return which of the places from `first` to before `end` are among those given."""
+    mask = np.zeros(end - first, dtype=np.bool_)
+    mask[places - first] = True
+    return mask
