@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
-from ctxkit.errors import StoreLockedError
+from ctxkit.errors import CollectionNotFoundError, StoreClosedError, StoreLockedError
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import writing
 from ctxkit.records import Record, RecordBatch
@@ -69,6 +69,28 @@ def test_two_handles_see_each_other(pair: tuple[ExactStore, ExactStore]) -> None
     assert list(one.scan()) == list(two.scan())
     assert one.health().ok
     assert two.health().ok
+
+
+def test_the_version_tells_of_every_write(config: ExactConfig) -> None:
+    """Of any handle, at once, and of nothing else; a collection that was dropped has none."""
+    with ExactStore.open(SPEC, config) as one, ExactStore.open(SPEC, config) as two:
+        seen = [one.version()]
+        for write in (
+            lambda: one.upsert([Record("a", "tea", None)]),
+            lambda: two.upsert([Record("a", "tea", None)]),
+            lambda: two.delete(["a"]),
+        ):
+            write()
+            seen.append(one.version())
+            assert one.count() == two.count()
+            assert one.version() == two.version() == two.stats().details["seq"] == seen[-1]
+        assert sorted(set(seen)) == seen
+        two.close()
+        with pytest.raises(StoreClosedError):
+            two.version()
+        ExactStore.drop_collection(config, "c")
+        with pytest.raises(CollectionNotFoundError):
+            one.version()
 
 
 def test_a_handle_older_than_the_log_loads_anew(

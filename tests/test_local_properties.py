@@ -62,7 +62,50 @@ def test_columns_mean_what_the_reference_means(rows: list[dict[str, Any]], where
     columns = Columns()
     columns.make(sorted(fields_of(node)), [rows[: len(rows) // 2]])
     columns.extend(rows[len(rows) // 2 :])
-    assert columns.mask(node, len(rows)).tolist() == [matches(node, row) for row in rows]
+    expected = [matches(node, row) for row in rows]
+    assert columns.mask(node, len(rows)).tolist() == expected
+    assert (few := columns.few(node, len(rows))) is not None
+    assert few.tolist() == np.flatnonzero(expected).tolist()
+    chosen = np.arange(len(rows))[::2]
+    assert columns.mask(node, len(rows), chosen).tolist() == expected[::2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(METADATA, max_size=20), where=FILTERS, other=FILTERS, split=st.integers(0, 20))
+def test_sorted_columns_grow(
+    rows: list[dict[str, Any]], where: dict[str, Any], other: dict[str, Any], split: int
+) -> None:
+    """What was sorted for one question serves the next, after more rows and values of other types have come."""
+    node, before = parse(where), parse(other)
+    split = min(split, len(rows))
+    columns = Columns()
+    columns.make(sorted(fields_of(node) | fields_of(before)), [rows[:split]])
+    columns.few(before, split)
+    columns.few(node, split)
+    columns.extend(rows[split:])
+    found = columns.few(node, len(rows))
+    assert found is not None
+    assert found.tolist() == [place for place, row in enumerate(rows) if matches(node, row)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(METADATA, max_size=12), more=st.lists(METADATA, max_size=3), where=FILTERS, other=FILTERS)
+def test_filters_of_one_key_pass_the_same(
+    rows: list[dict[str, Any]], more: list[dict[str, Any]], where: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Two filters with one key pass the same rows, also after other rows were appended that leave them the key."""
+    nodes = parse(where), parse(other)
+    columns = Columns()
+    columns.make(sorted(set().union(*map(fields_of, nodes))), [rows])
+    keys = [columns.key(node) for node in nodes]
+    if keys[0] == keys[1]:
+        assert columns.mask(nodes[0], len(rows)).tolist() == columns.mask(nodes[1], len(rows)).tolist()
+    columns.extend(more)
+    for node, key in zip(nodes, keys, strict=True):
+        for asked in nodes:
+            if columns.key(asked) == key:
+                passing = [matches(node, row) for row in rows]
+                assert columns.mask(asked, len(rows) + len(more)).tolist()[: len(rows)] == passing
 
 
 def brute_force(records: list[Record], query: list[float], metric: Metric, k: int) -> list[tuple[str, float]]:

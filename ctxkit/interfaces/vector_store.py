@@ -183,6 +183,14 @@ class VectorStore(ABC):
     def stats(self) -> StoreStats:
         """Return figures about the collection."""
 
+    def version(self) -> int | None:
+        """Return a number that every write changes, of whatever process; None where the store has none.
+
+        A store that can tell it quickly does: it is asked before and after what rests on nothing having been written.
+        """
+        found = self.stats().details.get("seq")
+        return found if isinstance(found, int) else None
+
     @abstractmethod
     def health(self) -> StoreHealth:
         """Check what is stored and say what is wrong with it."""

@@ -95,7 +95,8 @@ class Column:
             return codes >= 0
         numbers = self._numbers if len(codes) < len(self.values) and _is_order(test) else None
         if numbers is None:
-            return self._table(test)[codes]
+            table = self._table(test)
+            return table[codes] if table.any() else np.zeros(len(codes), dtype=np.bool_)
         return _passes(numbers[codes], test) & (codes >= 0)
 
     def key(self, test: Compare) -> object:
@@ -189,6 +190,8 @@ class Column:
 
     def _sorted_by_number(self) -> _Sorted | None:
         """Return the rows in the order of their numbers, None where values are of more than one kind."""
+        if not len(self._ints[0]) and not len(self._floats[0]):
+            return _Sorted(np.zeros(0), np.zeros(0, dtype=np.int32), len(self.codes))
         numbers = self._numbers
         if numbers is None:
             return None

@@ -153,9 +153,10 @@ class EngineStore(VectorStore):
         """Return up to k records that share words with `text`, by BM25; words are stemmed as English."""
         limit, words = check_k(k), arguments.checked_text(text)
         node = parse(where)
+        session = self._handle.session
         with self._handle.reading(whole=True, fields=fields_of(node)) as (connection, view):
             mask = None if node == And(()) else view.selection(connection, node).rows
-            found = lexical.search(connection, view, words, limit, mask, self._handle.session.place)
+            found = lexical.search(connection, view, words, limit, mask, session.place, session.turn)
             return self._hits(connection, view, [found], None, include_vectors=False)[0]
 
     def scan(
@@ -194,6 +195,10 @@ class EngineStore(VectorStore):
     def purge(self) -> None:
         """Leave no byte of a deleted record in the files; takes as long as writing everything anew."""
         purge(self._handle)
+
+    def version(self) -> int:
+        """Return the collection's sequence number, which every write raises, of whatever process."""
+        return self._handle.version()
 
     def stats(self) -> StoreStats:
         """Return figures about the collection."""

@@ -60,6 +60,14 @@ class Handle:
                 self.refuse_damage(view)
             yield connection, view
 
+    def version(self) -> int:
+        """Return the sequence number of the collection, without a look at anything else."""
+        with self.session.look() as (_, found):
+            if found is not None and found[1] == self._incarnation and found[0] != schema.DROPPED_SEQ:
+                return found[0]
+        with self.session.read() as (_, state):
+            return state.seq
+
     @contextmanager
     def examining(self) -> Iterator[tuple[sqlite3.Connection, schema.State, View | None]]:
         """Give a read transaction that loads nothing, with the view as it is."""

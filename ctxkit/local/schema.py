@@ -21,9 +21,10 @@ from ctxkit.local.faults import Place
 from ctxkit.local.layout import FORMAT_VERSION, check_format
 
 ADDED, REMOVED, DESCRIBED = 1, 2, 3
+TOKENIZER = "porter unicode61 remove_diacritics 2"
 DROPPED_SEQ = -0x64726F70  # "drop": no flipped bit turns a sequence number into it
 
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE state(
     one INTEGER PRIMARY KEY CHECK(one = 1), seq INTEGER NOT NULL, incarnation TEXT NOT NULL, trimmed INTEGER NOT NULL,
@@ -39,7 +40,7 @@ CREATE TABLE changes(
     seq INTEGER NOT NULL, op INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     PRIMARY KEY(seq, op, first)
 ) WITHOUT ROWID;
-CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')
+CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='{TOKENIZER}')
 """
 
 

@@ -17,9 +17,11 @@ import numpy.typing as npt
 from ctxkit.filters import And, Filter
 from ctxkit.local import rows
 from ctxkit.local.arrays import Growing
-from ctxkit.local.columns import Column, Columns, fields_of
+from ctxkit.local.column import Column
+from ctxkit.local.columns import Columns, fields_of
 from ctxkit.local.index import Mask, Slots, longest_of
 from ctxkit.local.layers import Layers
+from ctxkit.local.postings import Words
 from ctxkit.local.schema import ADDED, REMOVED, State
 from ctxkit.local.segment import Segment
 from ctxkit.records import FloatVectors, Metadata
@@ -86,6 +88,7 @@ class View:
         self.longest = 0.0
         self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
+        self.words = Words()
         self._selections: dict[object, Selection] = {}
         self._labels = Growing(np.int64)
         self._alive = Growing(np.bool_)
@@ -125,7 +128,7 @@ class View:
         # A list at once: threads that only read add and drop selections.
         kept = sum(each.rows.nbytes + each.slots.nbytes for each in list(self._selections.values()))
         own = sum(array.nbytes for array in arrays) + kept + _BYTES_PER_ID * self.size
-        return self.index.nbytes + self.columns.nbytes + own
+        return self.index.nbytes + self.columns.nbytes + self.words.nbytes + own
 
     def row(self, record_id: str) -> int | None:
         """Return the row of a record, None where there is none."""
