@@ -81,6 +81,7 @@ def test_few_filters_are_kept() -> None:
     """However many filters are asked, those that are kept take a bounded room."""
     with ExactStore.open(SPEC, ExactConfig()) as store:
         store.upsert(batch(0, 50))
+        store.query(np.ones(DIMENSION), 50)  # from now on every text is kept
         kept: list[int] = []
         sizes: list[int | None] = []
         for limit in range(50):

@@ -181,6 +181,7 @@ def test_endless_words_and_long_texts(tmp_path: Path) -> None:
 
 def test_the_room_of_postings_is_bounded_and_told(store: ExactStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is asked, what is kept stays near its limit, and `stats` counts it."""
+    assert len(store.query([1] * 8, 100)[0]) == 59  # from now on every text is kept
     before = store.stats().bytes_in_memory or 0
     store.text_query("many", 1)
     one = store.stats().bytes_in_memory or 0

@@ -269,9 +269,9 @@ class EngineStore(VectorStore):
         *,
         include_vectors: bool,
     ) -> list[Hits]:
-        rows_of = {label: row for hits in found for _, _, row, label in hits}
-        labels = list(rows_of)
+        row_of = {label: row for hits in found for _, _, row, label in hits}
         if include_vectors:
+            labels = list(row_of)
             stored = rows.fetch(connection, labels, self.spec.dimension, with_vectors=True)
             self._handle.refuse_unsound(view, labels, stored)
 
@@ -280,22 +280,21 @@ class EngineStore(VectorStore):
                 return Hit(record_id, -loss, row.text, row.metadata, row.own_vector(), metric)
 
             return [Hits([whole(*hit) for hit in hits]) for hits in found]
-        turn = self._handle.session.turn
-        texts = rows.fetch_texts(connection, labels, view.sums_of(list(rows_of.values())), turn)
-        if len(texts) < len(labels):
-            bad = [view.ids[row] for label, row in rows_of.items() if label not in texts]
+        texts = view.read(connection, row_of, self._handle.session.turn)
+        if len(texts) < len(row_of):
+            bad = [view.ids[row] for label, row in row_of.items() if label not in texts]
             raise damaged_rows(bad, self._handle.session.place)
 
         def made(loss: float, record_id: str, _: int, label: int) -> Hit:
             text, metadata = texts[label]
-            return Hit(record_id, -loss, text, rows.parsed(metadata), None, metric)
+            return Hit(record_id, -loss, text.decode(), rows.parsed(metadata), None, metric)
 
         return [Hits([made(*hit) for hit in hits]) for hits in found]
 
     def _pages(self, ids: list[str], node: Filter, since: int, *, include_vectors: bool) -> Iterator[Record]:
-        place = self._handle.session.place
+        session = self._handle.session
         for start in range(0, len(ids), scan.PAGE):
             part = ids[start : start + scan.PAGE]
             with self._handle.reading() as (connection, view):
-                records = scan.page(view, connection, part, node, place, with_vectors=include_vectors, since=since)
+                records = scan.page(view, connection, part, node, session, with_vectors=include_vectors, since=since)
             yield from records

@@ -11,7 +11,6 @@ import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 from zlib import crc32
 
@@ -166,21 +165,18 @@ def fetch(
 
 
 def fetch_texts(
-    connection: sqlite3.Connection, labels: Sequence[int], sums: Sequence[int | None], turn: Lock
-) -> dict[int, tuple[str, bytes]]:
-    """Return text and raw metadata of these labels, checked with the vectors' checksums in `sums`.
+    connection: sqlite3.Connection, labels: Sequence[int], sums: Sequence[int | None]
+) -> dict[int, tuple[bytes, bytes]]:
+    """Return text and metadata of these labels, as they are stored, checked with the vectors' checksums in `sums`.
 
-    Rows that are missing or damaged are left out. `turn` is that of those who read: SQLite lets go of the interpreter
-    at every row, and threads that hand it to each other row by row take longer than one after the other.
+    Rows that are missing or damaged are left out.
     """
-    found: dict[int, tuple[str, bytes]] = {}
+    found: dict[int, tuple[bytes, bytes]] = {}
     own = dict(zip(labels, sums, strict=True))
     for chunk in _padded(labels):
-        with turn:
-            raws = connection.execute(_TEXTS_OF[len(chunk)], chunk).fetchall()
-        for label, record_id, checksum, metadata, text in raws:
+        for label, record_id, checksum, metadata, text in connection.execute(_TEXTS_OF[len(chunk)], chunk).fetchall():
             if _matches(checksum, label, own[label], record_id, text, metadata):
-                found[label] = (text.decode(), metadata)
+                found[label] = (text, metadata)
     return found
 
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from ctxkit.errors import InvalidQueryError
 from ctxkit.filters import Filter, matches
 from ctxkit.local import rows
-from ctxkit.local.faults import Place
 from ctxkit.local.search import damaged_rows
+from ctxkit.local.session import Session
 from ctxkit.local.view import View
 from ctxkit.records import Record
 
@@ -71,16 +71,37 @@ def page(
     connection: sqlite3.Connection,
     ids: list[str],
     node: Filter,
-    place: Place,
+    session: Session,
     *,
     with_vectors: bool,
     since: int,
 ) -> list[Record]:
     """Return the records of these ids that still exist and pass; `since` is the label counter at the scan's start."""
-    labels = [label for record_id in ids if (label := view.label(record_id)) is not None]
-    stored = rows.fetch(connection, labels, view.index.dimension, with_vectors=with_vectors)
-    bad = [stored[label].id for label in labels if label in stored and not stored[label].ok]
-    if bad:
-        raise damaged_rows(bad, place)
-    found = [stored[label] for label in labels if label in stored]
-    return [row.record() for row in found if row.label <= since or matches(node, row.metadata)]
+    if view.damaged and (bad := [name for name in ids if view.row(name) is None and view.label(name) is not None]):
+        raise damaged_rows(bad, session.place)
+    rows_ = [row for record_id in ids if (row := view.row(record_id)) is not None]
+    found = records(view, connection, rows_, session, with_vectors=with_vectors)
+    if not rows_ or view.labels[rows_].max() <= since:
+        return found
+    labels = view.labels[rows_].tolist()
+    pairs = zip(labels, found, strict=True)
+    return [record for label, record in pairs if label <= since or matches(node, record.metadata)]
+
+
+def records(
+    view: View, connection: sqlite3.Connection, rows_: list[int], session: Session, *, with_vectors: bool
+) -> list[Record]:
+    """Return the records of live rows; raises StoreCorruptError when one is missing or damaged."""
+    row_of: dict[int, int] = dict(zip(view.labels[rows_].tolist(), rows_, strict=True))
+    if with_vectors:
+        stored = rows.fetch(connection, list(row_of), view.index.dimension, with_vectors=True)
+        found = {label: row.record() for label, row in stored.items() if row.ok}
+    else:
+        texts = view.read(connection, row_of, session.turn)
+        found = {
+            label: Record(view.ids[row_of[label]], text.decode(), None, rows.parsed(metadata))
+            for label, (text, metadata) in texts.items()
+        }
+    if bad := [view.ids[row] for label, row in row_of.items() if label not in found]:
+        raise damaged_rows(bad, session.place)
+    return [found[label] for label in row_of]

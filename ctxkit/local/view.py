@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from ctxkit.local.arrays import Growing
 from ctxkit.local.column import Column
 from ctxkit.local.columns import Columns, fields_of
 from ctxkit.local.index import Mask, Slots, longest_of
+from ctxkit.local.kept_texts import KeptTexts, Texts
 from ctxkit.local.layers import Layers
 from ctxkit.local.postings import Words
 from ctxkit.local.schema import ADDED, REMOVED, State
@@ -89,6 +91,7 @@ class View:
         self.ids: list[str] = []
         self._row_of: dict[str, int] = {}
         self.words = Words()
+        self.texts = KeptTexts()
         self._selections: dict[object, Selection] = {}
         self._labels = Growing(np.int64)
         self._alive = Growing(np.bool_)
@@ -128,7 +131,7 @@ class View:
         # A list at once: threads that only read add and drop selections.
         kept = sum(each.rows.nbytes + each.slots.nbytes for each in list(self._selections.values()))
         own = sum(array.nbytes for array in arrays) + kept + _BYTES_PER_ID * self.size
-        return self.index.nbytes + self.columns.nbytes + self.words.nbytes + own
+        return self.index.nbytes + self.columns.nbytes + self.words.nbytes + self.texts.nbytes + own
 
     def row(self, record_id: str) -> int | None:
         """Return the row of a record, None where there is none."""
@@ -203,6 +206,7 @@ class View:
             for label in labels.tolist():
                 self.damaged.pop(label, None)
         rows_ = self.rows_of(labels)
+        self.texts.forget(self.labels[rows_].tolist())
         self.alive[rows_] = False
         for row in rows_.tolist():
             # A replaced record's id already points at its new row.
@@ -269,6 +273,12 @@ class View:
         """Return the checksum of each row's vector, None where it has none."""
         own, slots = self._sums.values[rows_].tolist(), self._slot_of_row.values[rows_].tolist()
         return [None if slot < 0 else s for slot, s in zip(slots, own, strict=True)]
+
+    def read(self, connection: sqlite3.Connection, row_of: Mapping[int, int], turn: Lock) -> Texts:
+        """Return text and metadata of labels, given each with its row, without those that are missing or damaged."""
+        return self.texts.read(
+            connection, list(row_of), lambda some: self.sums_of([row_of[label] for label in some]), turn
+        )
 
     def with_vector(self) -> Mask:
         """Return which rows have a vector."""
