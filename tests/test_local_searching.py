@@ -11,7 +11,7 @@ from local_collections import child
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.filters import parse
 from ctxkit.interfaces import CollectionSpec
-from ctxkit.local import view
+from ctxkit.local import selections
 from ctxkit.local.exact import ExactRows
 from ctxkit.local.index import prepared
 from ctxkit.local.search import similarity
@@ -91,7 +91,7 @@ def test_few_filters_are_kept() -> None:
             kept.append(len(held._selections))
             sizes.append(store.stats().bytes_in_memory)
         assert sizes[1] == (sizes[0] or 0) + 2 * 50  # a byte for each row, and one for each vector
-        assert 1 < max(kept) <= view._SELECTIONS_KEPT
+        assert 1 < max(kept) <= selections.KEPT
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -285,11 +285,12 @@ class EngineStore(VectorStore):
             bad = [view.ids[row] for label, row in row_of.items() if label not in texts]
             raise damaged_rows(bad, self._handle.session.place)
 
-        def made(loss: float, record_id: str, _: int, label: int) -> Hit:
-            text, metadata = texts[label]
-            return Hit(record_id, -loss, text.decode(), rows.parsed(metadata), None, metric)
+        def made(hits: list[Found]) -> Iterator[Hit]:
+            metadata = rows.all_parsed(texts[label][1] for _, _, _, label in hits)
+            for (loss, record_id, _, label), about in zip(hits, metadata, strict=True):
+                yield Hit(record_id, -loss, texts[label][0].decode(), about, None, metric)
 
-        return [Hits([made(*hit) for hit in hits]) for hits in found]
+        return [Hits(list(made(hits))) for hits in found]
 
     def _pages(self, ids: list[str], node: Filter, since: int, *, include_vectors: bool) -> Iterator[Record]:
         session = self._handle.session

@@ -12,7 +12,7 @@ from threading import Lock
 
 from ctxkit.local import rows
 
-_KEPT_BYTES = 16 * 2**20
+_KEPT_BYTES = 32 * 2**20
 _BYTES_PER_ROW = 280  # two bytes objects, their pair, and its place in a dict, beside what they hold
 
 Texts = dict[int, tuple[bytes, bytes]]

@@ -199,6 +199,12 @@ def parsed(metadata: bytes) -> Metadata:
     return found
 
 
+def all_parsed(metadata: Iterable[bytes]) -> list[Metadata]:
+    """Return the metadata of many rows, each as a new dict: all at once is quicker, and they share their keys."""
+    found: list[Metadata] = _scan((b"[" + b",".join(metadata) + b"]").decode())[0]
+    return found
+
+
 def chunks(
     connection: sqlite3.Connection,
     dimension: int,

@@ -98,9 +98,10 @@ def records(
         found = {label: row.record() for label, row in stored.items() if row.ok}
     else:
         texts = view.read(connection, row_of, session.turn)
+        metadata = rows.all_parsed(raw for _, raw in texts.values())
         found = {
-            label: Record(view.ids[row_of[label]], text.decode(), None, rows.parsed(metadata))
-            for label, (text, metadata) in texts.items()
+            label: Record(view.ids[row_of[label]], text.decode(), None, about)
+            for (label, (text, _)), about in zip(texts.items(), metadata, strict=True)
         }
     if bad := [view.ids[row] for label, row in row_of.items() if label not in found]:
         raise damaged_rows(bad, session.place)

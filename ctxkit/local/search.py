@@ -16,7 +16,8 @@ import numpy.typing as npt
 from ctxkit.errors import StoreCorruptError
 from ctxkit.local.faults import Place
 from ctxkit.local.index import Mask, Slots
-from ctxkit.local.view import Selection, View
+from ctxkit.local.selections import Selection
+from ctxkit.local.view import View
 from ctxkit.records import FloatVector, FloatVectors, Metric
 
 Scores = npt.NDArray[np.float64]

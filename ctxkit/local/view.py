@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from ctxkit.filters import And, Filter
 from ctxkit.local import rows
+from ctxkit.local.adoption import Adoption
 from ctxkit.local.arrays import Growing
 from ctxkit.local.column import Column
 from ctxkit.local.columns import Columns, fields_of
@@ -26,56 +26,12 @@ from ctxkit.local.layers import Layers
 from ctxkit.local.postings import Words
 from ctxkit.local.schema import ADDED, REMOVED, State
 from ctxkit.local.segment import Segment
+from ctxkit.local.selections import Selection, Selections
 from ctxkit.records import FloatVectors, Metadata
 
 _TOMBSTONES_KEPT = 1024
 _TOMBSTONE_SHARE = 0.3
-_SELECTIONS_KEPT = 8
 _BYTES_PER_ID = 150  # a str of some twenty characters, its place in a list and in a dict
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """A segment about to be searched: `rows` are those of the view's first `size` that have a vector, at `slots`.
-
-    `before` is what was searched until then, where the same vectors are at `places`.
-    """
-
-    before: Layers
-    layers: Layers
-    size: int
-    rows: npt.NDArray[np.int64]
-    slots: Slots
-    places: Slots
-
-    def copy(self) -> None:
-        """Copy what the segment lacks from what was searched before. Others may read and append to that meanwhile."""
-        rest = self.slots < 0
-        self.slots[rest] = self.layers.add_from(self.before, self.places[rest])
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What passes a filter: which rows and which slots of the view, and how many of those slots."""
-
-    rows: Mask
-    slots: Mask
-    matches: int
-
-    @classmethod
-    def of(cls, rows: Mask, slots: Mask) -> Selection:
-        """Return the selection of these rows, whose vectors are at these slots."""
-        return cls(rows, slots, int(np.count_nonzero(slots)))
-
-    def followed_by(self, rows: Mask, slots: Mask) -> Selection:
-        """Return the selection with what has been appended to the view since."""
-        return self.of(np.concatenate([self.rows, rows]), np.concatenate([self.slots, slots]))
-
-    def without(self, rows: npt.NDArray[np.int64], slots: Slots) -> Selection:
-        """Return the selection without these rows and slots; it may be too old to have some of them."""
-        self.rows[rows[rows < len(self.rows)]] = False
-        self.slots[slots[slots < len(self.slots)]] = False
-        return self.of(self.rows, self.slots)
 
 
 class View:
@@ -92,7 +48,7 @@ class View:
         self._row_of: dict[str, int] = {}
         self.words = Words()
         self.texts = KeptTexts()
-        self._selections: dict[object, Selection] = {}
+        self._selections = Selections()
         self._labels = Growing(np.int64)
         self._alive = Growing(np.bool_)
         self._sums = Growing(np.uint32)
@@ -128,10 +84,8 @@ class View:
     def nbytes(self) -> int:
         """Bytes of memory held, the ids by estimate."""
         arrays = (self._labels, self._alive, self._sums, self._slot_of_row, self._row_of_slot)
-        # A list at once: threads that only read add and drop selections.
-        kept = sum(each.rows.nbytes + each.slots.nbytes for each in list(self._selections.values()))
-        own = sum(array.nbytes for array in arrays) + kept + _BYTES_PER_ID * self.size
-        return self.index.nbytes + self.columns.nbytes + self.words.nbytes + self.texts.nbytes + own
+        kept = (self.index, self.columns, self._selections, self.words, self.texts)
+        return sum(part.nbytes for part in (*arrays, *kept)) + _BYTES_PER_ID * self.size
 
     def row(self, record_id: str) -> int | None:
         """Return the row of a record, None where there is none."""
@@ -216,8 +170,7 @@ class View:
         slots = slots[slots >= 0]
         if len(slots):
             self.index.remove(slots)
-        for key, found in self._selections.items():
-            self._selections[key] = found.without(rows_, slots)
+        self._selections.remove(rows_, slots)
 
     def passing(self, connection: sqlite3.Connection, node: Filter) -> npt.NDArray[np.int64]:
         """Return the rows that pass the filter and are no tombstones, ascending."""
@@ -232,24 +185,14 @@ class View:
     def selection(self, connection: sqlite3.Connection, node: Filter) -> Selection:
         """Return what passes the filter; that of the last few filters is kept, and follows the view."""
         self._load_columns(connection, fields_of(node))
-        key = self.columns.key(node)
-        found = self._selections.get(key)
-        if found is not None and len(found.rows) == self.size:
-            return found
-        if found is None:
-            if len(self._selections) >= _SELECTIONS_KEPT:
-                self._selections.clear()
-            found = Selection.of(np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
-            rows_ = self.passing(connection, node)
-        else:
-            rows_ = np.arange(len(found.rows), self.size)
-            rows_ = rows_[self.columns.mask(node, self.size, rows_) & self.alive[rows_]]
-        slots = self._slot_of_row.values[rows_]
-        found = found.followed_by(
-            _marked(rows_, len(found.rows), self.size), _marked(slots[slots >= 0], len(found.slots), self.index.size)
-        )
-        self._selections[key] = found
-        return found
+
+        def passing(first: int) -> npt.NDArray[np.int64]:
+            if not first:
+                return self.passing(connection, node)
+            fresh = np.arange(first, self.size)
+            return fresh[self.columns.mask(node, self.size, fresh) & self.alive[fresh]]
+
+        return self._selections.of(self.columns.key(node), self._slot_of_row.values, self.index.size, passing)
 
     def column(self, connection: sqlite3.Connection, field: str) -> Column:
         """Return the column of a field, loading it first where needed."""
@@ -358,7 +301,14 @@ class View:
 
     def _append(self, chunk: rows.Chunk) -> None:
         self.damaged.update(chunk.damaged)
-        self.add(chunk.labels, chunk.ids, chunk.present, chunk.vectors, chunk.sums, lambda: _parsed(chunk.raw_metadata))
+        self.add(
+            chunk.labels,
+            chunk.ids,
+            chunk.present,
+            chunk.vectors,
+            chunk.sums,
+            lambda: rows.all_parsed(chunk.raw_metadata),
+        )
 
     def _claim(self, connection: sqlite3.Connection, chunk: rows.Chunk, dimension: int) -> None:
         """Append rows whose vectors are in the segment, reading those of the few that are not."""
@@ -377,7 +327,7 @@ class View:
             slots[lacking] = self.index.add(np.stack([stored[label] for label in with_vector[lacking].tolist()]))
         self.damaged.update(chunk.damaged)
         metadata = chunk.raw_metadata
-        self._extend(chunk.labels, chunk.ids, chunk.present, slots, chunk.sums, lambda: _parsed(metadata))
+        self._extend(chunk.labels, chunk.ids, chunk.present, slots, chunk.sums, lambda: rows.all_parsed(metadata))
 
     def _load_columns(self, connection: sqlite3.Connection, fields: Collection[str]) -> None:
         missing = self.columns.missing(fields)
@@ -403,14 +353,3 @@ class View:
             found += 1
         block.extend({} for _ in range(len(wanted) - found))
         yield block
-
-
-def _parsed(raw_metadata: Sequence[bytes]) -> list[Metadata]:
-    return [rows.parsed(raw) for raw in raw_metadata]
-
-
-def _marked(places: npt.NDArray[np.int64], first: int, end: int) -> Mask:
-    """Return which of the places from `first` to before `end` are among those given."""
-    mask = np.zeros(end - first, dtype=np.bool_)
-    mask[places - first] = True
-    return mask
