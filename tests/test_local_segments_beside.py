@@ -17,9 +17,9 @@ from typing_extensions import override
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import AnnIndex, LocalConfig, Similarities, Slots, segment
+from ctxkit.local.adoption import Adoption
 from ctxkit.local.exact import ExactRows
 from ctxkit.local.layout import DATABASE, collection_directory
-from ctxkit.local.view import Adoption
 from ctxkit.records import FloatVectors, Metric, Record, RecordBatch
 
 SPEC = CollectionSpec(name="c", dimension=8)
