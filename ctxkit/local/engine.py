@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy.typing as npt
@@ -286,11 +287,12 @@ class EngineStore(VectorStore):
             raise damaged_rows(bad, self._handle.session.place)
 
         def made(hits: list[Found]) -> Iterator[Hit]:
-            metadata = rows.all_parsed(texts[label][1] for _, _, _, label in hits)
-            for (loss, record_id, _, label), about in zip(hits, metadata, strict=True):
-                yield Hit(record_id, -loss, texts[label][0].decode(), about, None, metric)
+            raws = [texts[label] for _, _, _, label in hits]
+            scores, shown = [-loss for loss, _, _, _ in hits], [text.decode() for text, _ in raws]
+            metadata = rows.all_parsed(raw for _, raw in raws)
+            return map(Hit, [name for _, name, _, _ in hits], scores, shown, metadata, repeat(None), repeat(metric))
 
-        return [Hits(list(made(hits))) for hits in found]
+        return [Hits(tuple(made(hits))) for hits in found]
 
     def _pages(self, ids: list[str], node: Filter, since: int, *, include_vectors: bool) -> Iterator[Record]:
         session = self._handle.session
