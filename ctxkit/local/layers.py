@@ -128,13 +128,11 @@ class Layers:
         """Return the vectors at these slots, as they are kept, as float32[n, d] of their own."""
         if not self._fixed:
             return self.delta.rows[slots]
-        fixed = slots < self._fixed
-        if self.segment is not None and fixed.all():
-            return self.segment.rows.rows[slots]
-        rows = np.empty((len(slots), self.dimension), dtype=np.float32)
-        if self.segment is not None:
-            rows[fixed] = self.segment.rows.rows[slots[fixed]]
-        rows[~fixed] = self.delta.rows[slots[~fixed] - self._fixed]
+        assert self.segment is not None  # noqa: S101 - the fixed slots are its own
+        rows = self.segment.rows.rows.take(slots, axis=0, mode="clip")  # whatever stands there for those of the delta
+        fresh = np.flatnonzero(slots >= self._fixed)
+        if len(fresh):
+            rows[fresh] = self.delta.rows[slots[fresh] - self._fixed]
         return rows
 
     def extras_at(self, slots: Slots) -> Similarities:
@@ -227,6 +225,7 @@ def _merged(parts: list[tuple[Slots, Similarities]], k: int) -> tuple[Slots, Sim
     """Return the k best of several answers."""
     slots = np.concatenate([part[0] for part in parts], axis=1)
     similarities = np.concatenate([part[1] for part in parts], axis=1)
-    similarities = np.where(slots < 0, np.float32(-np.inf), similarities)
+    similarities[slots < 0] = -np.inf
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(slots, order, axis=1), np.take_along_axis(similarities, order, axis=1)
+    each = np.arange(len(slots))[:, None]
+    return slots[each, order], similarities[each, order]
