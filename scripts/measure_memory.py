@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, help="a file of texts, repeated where they are too few")
     parser.add_argument("--folder", type=Path, help="keep the store here, and use it again")
     arguments = parser.parse_args()
-    texts = list(islice(_texts(arguments.texts), arguments.records))
+    texts = list(islice(texts_of(arguments.texts), arguments.records))
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch) / "memory"
         with ContextManager(_config(), path=folder) as memory:
@@ -76,7 +76,8 @@ def _config() -> Config:
     return Config(vector_store=VectorStoreConfig.model_validate({"provider": "faiss", "index_type": "HNSW"}))
 
 
-def _texts(file: Path | None) -> Iterator[str]:
+def texts_of(file: Path | None) -> Iterator[str]:
+    """Yield the texts of a file again and again, numbered from the second time on; without one, made-up ones."""
     if file is None:
         dice = random.Random(0)  # noqa: S311 - dice
         while True:
