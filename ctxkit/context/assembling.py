@@ -23,7 +23,7 @@ from ctxkit.memory.views import View
 from ctxkit.retrieval import Candidate
 
 _log = logging.getLogger(__name__)
-_REMEMBERED = 128
+_REMEMBERED = 32  # each holds its candidates until its ledger is read
 _HOUR = 3600.0
 
 

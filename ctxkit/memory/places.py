@@ -47,8 +47,8 @@ class Places:
         """Whether nobody else has written since the thread's last position was looked up."""
         if self._writes is None:
             return False
-        found = self._store.stats().details.get("seq")
+        found = self._store.version()
         if found != self._writes:
-            self._writes = found if isinstance(found, int) else None
+            self._writes = found
             self._sure.clear()
         return thread in self._sure

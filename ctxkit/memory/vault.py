@@ -105,8 +105,8 @@ class Vault:
 
     def version(self) -> Version | None:
         """Return which state of the store this is, None where the store has no number of its writes."""
-        found = self.store.stats().details.get("seq")
-        if not isinstance(found, int):
+        found = self.store.version()
+        if found is None:
             return None
         known, now = self._version, time.time()
         if known.writes != found or not known.since <= now < known.until:

@@ -92,8 +92,7 @@ class StoreOrigin:
 
     def version(self) -> int | None:
         """Return the number of the last write, None where the store does not count them."""
-        found = self.store.stats().details.get("seq")
-        return found if isinstance(found, int) else None
+        return self.store.version()
 
 
 def _groups(ids: Sequence[str]) -> Iterator[Sequence[str]]:
