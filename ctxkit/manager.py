@@ -81,9 +81,10 @@ class ContextManager:
         for problem in conflicts(self.config):
             _log.warning("%s", problem)
         self.path = store_folder(path, self.config)
-        if self.path is None:
+        vault = open_vault(self.config, self.path, registry)
+        if not vault.store.capabilities.persistent:
             _in_memory.say()
-        self._begin(scope, open_vault(self.config, self.path, registry))
+        self._begin(scope, vault)
 
     def _begin(self, scope: Scope, vault: Vault) -> None:
         """Make everything that follows from an open vault; closes it when that fails."""

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ctxkit.chat.journal import Begun, Journal
 from ctxkit.chat.quoting import NOTHING
 from ctxkit.errors import CtxkitError, PluginNotFoundError, StoreFullError, StoreUnavailableError
 from ctxkit.llm.adapters import create_llm_adapter
+from ctxkit.local.layout import claimed
 from ctxkit.plugins import get_registry
 
 __all__ = ["fault_server", "own_environment"]  # fixtures
@@ -369,3 +371,20 @@ def test_help_quit_and_unknown_commands(memory: ContextManager) -> None:
             perform("/serch tiles", conversation, ignore)
         with pytest.raises(CtxkitError, match=r"no command /xyzzy\. Fix: /help"):
             perform("/xyzzy", conversation, ignore)
+
+
+def test_two_chats_that_begin_at_once_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that opens takes away folders that are empty and nobody's, not one that is being made."""
+
+    def claimed_late(folder: Path) -> AbstractContextManager[None]:
+        assert Journal(tmp_path).left_behind() == []
+        return claimed(folder)
+
+    monkeypatch.setattr("ctxkit.chat.journal.claimed", claimed_late)
+    journal = Journal(tmp_path)
+    note = journal.note(Begun("turn-1", "When?", None, 1.0))
+    (file,) = tmp_path.glob("chat/*/turn-1.jsonl")
+    assert not file.parent.name.startswith(".")
+    note.close(stored=True)
+    journal.close()
+    assert list((tmp_path / "chat").iterdir()) == []

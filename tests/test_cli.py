@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 import ctxkit
 from ctxkit.cli.app import app
+from ctxkit.memory.entries import KIND, MEMORY
+from ctxkit.records import Record
 
 
 @pytest.fixture(name="cli")
@@ -229,6 +231,17 @@ def test_stored_text_cannot_steer_the_terminal(cli: Cli, tmp_path: Path, monkeyp
     assert "\x1b[2J" in cli("context", "harmless words").out
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert "\x1b[2J" not in cli("context", "harmless words").out
+
+
+def test_no_id_of_a_memory_steers_the_terminal(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export of a stranger may hold any, and a reason names it."""
+    with ctxkit.ContextManager(path=tmp_path / ".ctxkit") as memory:
+        records = [Record(f"\x1b[2J{name}", "The dinghy is moored.", None, {KIND: MEMORY}) for name in "ab"]
+        memory.long_term_memory.vault.store.upsert(records)
+    monkeypatch.setenv("COLUMNS", "120")
+    explained = cli("context", "dinghy", "--explain")
+    assert "the same text as \N{REPLACEMENT CHARACTER}[2J" in explained.err
+    assert "\x1b" not in explained.err
 
 
 def test_an_interrupted_ingestion_says_how_to_go_on(cli: Cli, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,37 @@ def test_an_error_names_backend_and_collection(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "Error: exact/memory: went wrong\nFix: do better\n"
     errors.complain(CtxkitError("alone"))
     assert capsys.readouterr().err == "Error: alone\n"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unforeseen_error_is_two_lines(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+    """Whatever a plugin raises; the traceback is for who asks for it."""
+    with pytest.raises(typer.Exit) as caught, errors.reported(debug=debug):
+        raise ValueError("odd\nthing")
+    assert caught.value.exit_code == 1
+    said = capsys.readouterr().err
+    assert "\nFix: --debug shows" in said
+    assert ("Traceback" in said) is debug
+    assert said.startswith("Traceback" if debug else "Error: ValueError: odd thing\n")
+
+
+def test_no_message_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither an error nor a warning, which may name a file or a memory."""
+    errors.complain(CtxkitError("no file \x1b[2J\x9b2J", fix="\x1b]0;x\x07"))
+    with errors.reported():
+        logging.getLogger("ctxkit.ingest").warning("%s was skipped", "\x1b[2J\u202e")
+    said = capsys.readouterr().err
+    assert said.count("\N{REPLACEMENT CHARACTER}") == 6
+    assert not set("\x1b\x07\x9b\u202e") & set(said)
+
+
+def test_json_says_everything_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """What JSON would leave as it is is escaped too, and reads back the same."""
+    value = {"text": "a\x7f\x9b2J\u202e\x1b\n", "more": ["é"]}
+    output.print_json(value)
+    said = capsys.readouterr().out
+    assert not set("\x7f\x9b\u202e\x1b") & set(said)
+    assert json.loads(said) == value
 
 
 def test_settings_add_up() -> None:

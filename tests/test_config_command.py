@@ -210,3 +210,31 @@ COMP_WORDS=(ctxkit ups); COMP_CWORD=1; _ctxkit_completion {program}; echo "[${{C
 """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)  # noqa: S607
     assert done.stdout.splitlines() == ["check", "[]"]
+
+
+def test_what_a_component_keeps_secret_is_not_shown(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own types, by the names in a table, and by a password in an address, installed or not."""
+    path = tmp_path / "ctxkit.toml"
+    path.write_text('[vector_store]\nprovider = "chroma"\nhost = "localhost"\n[vector_store.headers]\nX-Mine = "P1"\n')
+    shown = cli("config", "show").out + cli("config", "show", "--json").out
+    assert shown.count("(hidden)") == 2
+    assert "P1" not in shown + repr(Config.load())
+    path.write_text('[vector_store]\nprovider = "none-such"\naddress = "postgresql://ana:P2@db/app"\n')
+    assert "P2" not in cli("config", "show", "--json").out
+    path.write_text('[vector_store]\nprovider = "none-such"\n[vector_store.headers]\nAuthorization = "P3"\n')
+    assert_error(cli("stats"), "vector_store.headers holds a key", "it was not used")
+    path.write_text('[vector_store]\nprovider = "none-such"\n')
+    monkeypatch.setenv("CTXKIT_VECTOR_STORE__HEADERS", '{"Authorization": "P4"}')
+    assert Config.load().vector_store.options() == {"headers": {"Authorization": "P4"}}
+    assert "P4" not in cli("config", "show", "--json").out + repr(Config.load())
+
+
+def test_a_user_without_a_home_is_served(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number."""
+
+    def nobody(_number: int) -> object:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert cli("config", "show").code == 0

@@ -63,10 +63,12 @@ class Journal:
             return NO_NOTE
         try:
             if self._folder is None:
-                folder = self._root / uuid.uuid4().hex
+                name = uuid.uuid4().hex
+                # Until it is claimed its name begins with a dot: another chat takes away what is empty and nobody's.
+                folder = self._root / f".{name}"
                 folder.mkdir(parents=True, mode=0o700)
                 self._open.enter_context(claimed(folder))
-                self._folder = folder
+                self._folder = folder.rename(self._root / name)
             return Note(self._folder / f"{begun.turn_id}.jsonl", begun)
         except OSError as exc:
             raise StoreUnavailableError(
@@ -79,7 +81,7 @@ class Journal:
             return
         for folder in self._root.iterdir():
             with suppress(OSError):  # another chat may be taking it in
-                if folder == self._folder or is_claimed(folder):
+                if folder == self._folder or folder.name.startswith(".") or is_claimed(folder):
                     continue
                 files = sorted(folder.glob("*.jsonl"))
                 for file in files:

@@ -150,7 +150,7 @@ class Lines(View):
             case Forgotten(memory_id, report):
                 _show_erasure(memory_id, report, out)
             case Figures():
-                table(_figures(outcome))
+                table(_figures(outcome, self._settings.where))
             case Sessions():
                 _show_sessions(outcome, out)
             case Help(commands):
@@ -167,9 +167,8 @@ class Screen(Lines):
 
     def opened(self, conversation: Conversation) -> None:
         """Say what this is, and where its memory is."""
-        store = conversation.manager.path
         self._out.print("ctxkit chat", style="bold")
-        rows = [("Memory", harmless(str(store)) if store else "in this process only")]
+        rows = [("Memory", self._settings.where)]
         if conversation.session is not None:
             rows.append(("Session", conversation.session))
         rows.append(("Answers", conversation.answerer.name))
@@ -298,7 +297,7 @@ def _show_erasure(memory_id: str, report: ErasureReport | None, out: Console) ->
     out.print(report.remark or "No byte of it is left in the store's files.", soft_wrap=True)
 
 
-def _figures(found: Figures) -> list[tuple[str, str]]:
+def _figures(found: Figures, where: str) -> list[tuple[str, str]]:
     short, store = found.memory["short_term_memory"], found.memory["store"]
     tokens = f"{number(short['current_tokens'])} of {number(short['max_tokens'])} tokens"
     return [
@@ -307,7 +306,7 @@ def _figures(found: Figures) -> list[tuple[str, str]]:
         ("In view", f"{counted(short['num_turns'], 'turn')}, {tokens}"),
         ("Beyond", counted(found.memory["long_term_memory"]["num_entries"], "entry", "entries")),
         ("Store", f"{counted(store['records'], 'record')}, {size(store['bytes_on_disk'])} on disk"),
-        ("Path", store["path"] or "in this process only"),
+        ("Place", where),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from ctxkit.cli.settings import Settings, command
 
 if TYPE_CHECKING:
     from ctxkit.config.layers import Finding, Origin
+    from ctxkit.interfaces import Kind
 
 FixOption = Annotated[bool, typer.Option("--fix", help="Write the configuration file anew with what can be mended.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Let a warning count as a problem in the exit code.")]
@@ -36,7 +37,7 @@ def show(settings: Settings) -> None:
       CTXKIT_MEMORY__RECENT_K=3 ctxkit config show --set llm.model=gpt-5-mini
       ctxkit config show --json
     """  # noqa: D301 - \b is for the help formatter
-    layers = settings.layers
+    layers, store = settings.layers, _where(settings)
     rows = [(".".join(key), value, layers.origin(key)) for key, value in _values(settings)]
     config_file = None if layers.file is None else layers.file.title
     wrong = layers.checked[1]
@@ -44,7 +45,7 @@ def show(settings: Settings) -> None:
         print_json(
             {
                 "file": config_file,
-                "store": str(settings.store_path),
+                "store": store,
                 "options": {
                     name: {"value": _as_json(value), "origin": _as_dict(origin)} for name, value, origin in rows
                 },
@@ -53,7 +54,7 @@ def show(settings: Settings) -> None:
         )
         return
     plain.paragraph(f"File: {config_file or 'none'}")
-    plain.paragraph(f"Store: {near(str(settings.store_path))}\n")
+    plain.paragraph(f"Store: {near(store)}\n")
     from ctxkit.config.layers import shown_value  # noqa: PLC0415 - start-up stays light
 
     for layer in ("argument", "environment", "file", "default"):
@@ -68,10 +69,20 @@ def show(settings: Settings) -> None:
         plain.paragraph(f"\n{counted(len(wrong), 'value')} left out; `ctxkit config check` says why.", "yellow")
 
 
+def _where(settings: Settings) -> str:
+    """Return where the store is; where the options of a wrong configuration cannot say, the folder."""
+    from ctxkit.errors import CtxkitError  # noqa: PLC0415 - start-up stays light
+
+    try:
+        return settings.where
+    except CtxkitError:
+        return str(settings.store_path)
+
+
 def _values(settings: Settings) -> list[tuple[tuple[str, ...], Any]]:
     """Return each option of the configuration as far as it is right, keys hidden."""
     from ctxkit.config.layers import SECTIONS  # noqa: PLC0415 - start-up stays light
-    from ctxkit.config.secrets import holds_key, is_secret  # noqa: PLC0415
+    from ctxkit.config.secrets import is_shown  # noqa: PLC0415
 
     config = settings.layers.checked[0]
     found: list[tuple[tuple[str, ...], Any]] = []
@@ -81,12 +92,27 @@ def _values(settings: Settings) -> list[tuple[tuple[str, ...], Any]]:
             found.append(((name,), section))
             continue
         values = {each: getattr(section, each) for each in type(section).model_fields}
+        secret: set[str] = set()
         if hasattr(section, "options"):
-            values |= section.options()
+            own = section.options()
+            secret = _secret_options(settings, cast("Kind", name), section.provider) if own else set()
+            values |= own
         for option, value in values.items():
             if value is not None:
-                found.append(((name, option), _HIDDEN if is_secret(option) or holds_key(option, value) else value))
+                shown = option not in secret and is_shown(option, value)
+                found.append(((name, option), value if shown else _HIDDEN))
     return found
+
+
+def _secret_options(settings: Settings, kind: Kind, provider: str) -> set[str]:
+    """Return the options that the component itself keeps secret, none of one that is not there."""
+    from ctxkit.errors import PluginError  # noqa: PLC0415 - start-up stays light
+
+    try:
+        fields = settings.registry().config_class(kind, provider).model_fields
+    except PluginError:
+        return set()
+    return {name for name, about in fields.items() if "SecretStr" in str(about.annotation)}
 
 
 def init(

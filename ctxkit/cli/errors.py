@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ctxkit.cli.output import harmless
 from ctxkit.errors import CtxkitError
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ def reported(*, debug: bool = False, interrupted: str = _SAFE) -> Iterator[None]
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever it is, nobody who only uses a command wants its traceback
+            if debug:
+                traceback.print_exc()
+            from ctxkit.plugins.failures import one_line  # noqa: PLC0415 - start-up stays light
+
+            say(f"Error: {one_line(exc)}")
+            say("Fix: --debug shows where it happened; if it is a fault of ctxkit, tell its authors.")
+            raise typer.Exit(1) from None
 
 
 def complain(error: CtxkitError) -> None:
@@ -61,11 +72,15 @@ def complain(error: CtxkitError) -> None:
 def say(line: str) -> None:
     """Print one line on standard error, whatever stands in it."""
     with suppress(OSError, ValueError):
-        print(" ".join(line.split()), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+        print(" ".join(harmless(line).split()), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
 
 
 class _Handler(_StreamHandler):
     """Ours, so that a command within a command line does not show each warning a second time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record; the names of files and memories that it tells steer no terminal."""
+        return harmless(super().format(record))
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _as_dict(
     settings: Settings, report: IngestReport, stats: dict[str, Any], missing: Sequence[Path]
 ) -> dict[str, object]:
     return {
-        "store": str(settings.store_path),
+        "store": settings.where,
         "files": report.files,
         "chunks": report.chunks,
         "unchanged": report.unchanged,
@@ -101,7 +101,7 @@ def _show(settings: Settings, report: IngestReport, stats: dict[str, Any]) -> No
         out.print(line, style="yellow", soft_wrap=True)
     for line in fallback_lines(stats):
         out.print(line, style="dim")
-    out.print(f"Store: {harmless(str(settings.store_path))}", style="dim", soft_wrap=True)
+    out.print(f"Store: {harmless(settings.where)}", style="dim", soft_wrap=True)
 
 
 def skipped_lines(report: IngestReport) -> list[str]:

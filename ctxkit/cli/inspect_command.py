@@ -122,7 +122,7 @@ def _hand_out(settings: Settings, found: Inspection, html: Path | None, *, open_
     elif html is not None:
         typer.echo(f"Wrote {harmless(str(html))}")
     else:
-        _show(found)
+        _show(found, settings.where)
     if html is not None and open_page:
         _open(html.absolute().as_uri())
 
@@ -134,7 +134,7 @@ def _open(address: str) -> None:
         say("Warning: no browser was found; open the link yourself.")
 
 
-def _show(found: Inspection) -> None:
+def _show(found: Inspection, place: str) -> None:
     """Print a summary that fits a terminal: the budget, what was kept with its scores, and why the rest is out."""
     out = console()
     used = found["components"]
@@ -154,7 +154,7 @@ def _show(found: Inspection) -> None:
     if found["previous"] is not None:
         stable = counted(found["previous"]["stable_tokens"], "token")
         out.print(f"\nUnchanged since the previous prompt: {stable} at the beginning.")
-    where = f"{used['vector_store']}, {used['embedder']}, {used['tokenizer']}: {plain(used['path'])}"
+    where = f"{used['vector_store']}, {used['embedder']}, {used['tokenizer']}: {plain(place)}"
     out.print(f"\nStore: {where}", style="dim", soft_wrap=True)
     for line in fallback_lines(used):
         out.print(line, style="dim")

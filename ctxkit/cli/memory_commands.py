@@ -48,7 +48,7 @@ def query(
         found = manager.long_term_memory.search(text, k)
     if settings.as_json:
         hits = [_hit_as_dict(entry, score) for entry, score in found]
-        print_json({"store": str(settings.store_path), "query": text, "k": k, "hits": hits})
+        print_json({"store": settings.where, "query": text, "k": k, "hits": hits})
         return
     from rich.padding import Padding  # noqa: PLC0415 - start-up stays light
 
@@ -60,7 +60,7 @@ def query(
         out.print(Padding(words, (0, 0, 0, 4), expand=False))
     if not found:
         out.print("Nothing found.")
-    out.print(f"Store: {harmless(str(settings.store_path))}", style="dim", soft_wrap=True)
+    out.print(f"Store: {harmless(settings.where)}", style="dim", soft_wrap=True)
 
 
 def _hit_as_dict(entry: Entry, score: float) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def context(
         except BudgetTooSmallError as exc:
             raise BudgetTooSmallError(exc.message, fix="raise --budget, or ask a shorter question.") from exc
     if settings.as_json:
-        print_json({"store": str(settings.store_path), **result.as_dict()})
+        print_json({"store": settings.where, **result.as_dict()})
         return
     # To a terminal without what could steer it; into a file or a program exactly as it was built.
     shown = harmless(result.text) if sys.stdout.isatty() else result.text
@@ -136,7 +136,7 @@ def show_account(result: ContextResult, settings: Settings, *, explain: bool) ->
     err.print(f"{number(result.tokens)} of {number(result.budget)} tokens", style="bold")
     if explain:
         _show_ledger(result)
-    err.print(f"Store: {harmless(str(settings.store_path))}", style="dim", soft_wrap=True)
+    err.print(f"Store: {harmless(settings.where)}", style="dim", soft_wrap=True)
 
 
 def _show_ledger(result: ContextResult) -> None:
@@ -154,7 +154,9 @@ def _show_ledger(result: ContextResult) -> None:
         score = f"{row.final:.3f}" if row.part == "memory" else ""
         words = shortened(row.text, err.width // 2, [result.question])
         mark = "+" if row.kept else "-"
-        table.add_row(mark, row.part, number(row.tokens), score, words, row.reason, style="" if row.kept else "dim")
+        table.add_row(
+            mark, row.part, number(row.tokens), score, words, plain(row.reason), style="" if row.kept else "dim"
+        )
     err.print()
     err.print(table)
     rest = len(result.ledger) - len(listed)

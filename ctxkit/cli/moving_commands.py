@@ -143,11 +143,7 @@ def import_(
     """  # noqa: D301 - \b is for the help formatter
     from ctxkit import moving  # noqa: PLC0415 - start-up stays light
 
-    registry = settings.registry()
-    if target is None:
-        place = moving.configured_place(settings.config().vector_store, settings.store_path, registry)
-    else:
-        place = moving.parsed_place(target, registry)
+    place = settings.place if target is None else moving.parsed_place(target, settings.registry())
     with _resumable(), _told(settings) as told:
         done = moving.import_export(folder, place, into=into, sample=sample, progress=told)
     _show(settings, done, report)

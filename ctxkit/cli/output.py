@@ -43,9 +43,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_json(value: object) -> None:
-    """Write one JSON value and a line end to standard output."""
+    """Write one JSON value and a line end to standard output; no character in it can steer a terminal."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    sys.stdout.write(f"{json.dumps(value, ensure_ascii=not unicode, indent=2)}\n")
+    written = json.dumps(value, ensure_ascii=not unicode, indent=2)
+    sys.stdout.write(_CONTROL.sub(_escaped, written) + "\n")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found.group()):04x}"
 
 
 def harmless(text: str) -> str:

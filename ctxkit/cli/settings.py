@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ctxkit.config import Config
     from ctxkit.config.layers import Layers
     from ctxkit.manager import ContextManager
+    from ctxkit.moving import StorePlace
     from ctxkit.plugins import PluginRegistry
 
 STORE_VARIABLE = "CTXKIT_STORE"
@@ -107,8 +108,24 @@ class Settings:
     @property
     def store_path(self) -> Path:
         """The store's folder, absolute: the option, else the variable, else the file's, else the default."""
-        given = self.store or os.environ.get(STORE_VARIABLE)
-        return Path(given or self.layers.store or DEFAULT_STORE).absolute()
+        return Path(self._named_store or DEFAULT_STORE).absolute()
+
+    @property
+    def _named_store(self) -> str | Path | None:
+        return self.store or os.environ.get(STORE_VARIABLE) or self.layers.store
+
+    @cached_property
+    def place(self) -> StorePlace:
+        """Where the configured store is; raises ConfigError for a wrong configuration, and PluginError."""
+        from ctxkit.doctor.whereabouts import memory_place  # noqa: PLC0415 - start-up stays light
+
+        section, named = self.config().vector_store, self._named_store is not None
+        return memory_place(section, self.store_path, self.registry(), named=named)
+
+    @property
+    def where(self) -> str:
+        """The store as people name it: its folder, else its provider and options; raises like `place`."""
+        return str(self.place.folder or self.place.title)
 
     @cached_property
     def layers(self) -> Layers:
@@ -142,19 +159,21 @@ class Settings:
         Raises StoreUnavailableError when there is none, or the path is no folder, and what ContextManager raises.
         """
         from ctxkit.errors import StoreUnavailableError  # noqa: PLC0415
-        from ctxkit.local.layout import collection_directory  # noqa: PLC0415
         from ctxkit.manager import ContextManager  # noqa: PLC0415
         from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
 
-        path, config = self.store_path, self.config()
-        if path.exists() and not path.is_dir():
-            raise StoreUnavailableError(f"{path} is a file, not the folder of a store.", fix="give --store a folder.")
-        if not create and not collection_directory(path, COLLECTION).is_dir():
+        config, place = self.config(), self.place
+        folder = place.folder
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise StoreUnavailableError(f"{folder} is a file, not the folder of a store.", fix="give --store a folder.")
+        if not create and place.described(COLLECTION) is None:
+            option = f" --store {folder}" if folder == self.store_path else ""
             raise StoreUnavailableError(
-                f"there is no store in {path}.",
-                fix=f"make one with `ctxkit ingest PATH --store {path}`, or name another with --store.",
+                f"there is no store in {self.where}.",
+                fix=f"make one with `ctxkit ingest PATH{option}`, or name another with --store.",
             )
-        with ContextManager(config, path=path, session_id=self.session, registry=self.registry()) as manager:
+        path = None if "path" in config.vector_store.options() else folder  # which then is that option
+        with ContextManager(config, path=path, session_id=self.session, registry=place.registry) as manager:
             yield manager
 
 

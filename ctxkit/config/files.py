@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,13 +61,15 @@ def find_file(start: Path) -> Path | None:
     The search ends with the home directory, the root of a repository, and the root of the file system. Raises
     ConfigError for a file of another user, who could have put it into a folder that everybody writes to.
     """
-    start = start.absolute()
+    start, home = start.absolute(), None
+    with suppress(RuntimeError):  # a user without an entry and without HOME has none, as in many containers
+        home = Path.home()
     for folder in (start, *start.parents):
         found = next((path for path in (folder / FILE, folder / PROJECT) if _is_ours(path)), None)
         if found is not None:
             _check_owner(found, start)
             return found
-        if folder == Path.home() or any((folder / name).exists() for name in _END_OF_SEARCH):
+        if folder == home or any((folder / name).exists() for name in _END_OF_SEARCH):
             return None
     return None
 

@@ -30,6 +30,7 @@ from ctxkit.records import Metric
 
 STAGE_NAMES = ("fused", "neighbor", "asking", "speaker", "date", "recency", "importance")
 _SECRET = re.compile("key|token$|secret|password|credential", re.IGNORECASE)
+_UNSHOWN = re.compile(f"{_SECRET.pattern}|headers$|conninfo$", re.IGNORECASE)  # they may hold one
 SectionT = TypeVar("SectionT", bound="Section")
 
 
@@ -91,7 +92,7 @@ class Section(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         # The options of a component are not ours to type as secrets, so what is named like one is not shown.
         for name, value in super().__repr_args__():
-            yield name, "**********" if name is not None and _SECRET.search(name) and value is not None else value
+            yield name, "**********" if name is not None and _UNSHOWN.search(name) and value is not None else value
 
 
 class MemoryConfig(Section):

@@ -77,7 +77,7 @@ def unwritable(path: Path, error: OSError) -> ConfigError:
     """Return the error for a file that cannot be written."""
     return ConfigError(
         f"{path} cannot be written: {error.strerror or type(error).__name__}.",
-        fix="make the file and its folder writable, or name another file with --config.",
+        fix="make the file and its folder writable, or name another file.",
     )
 
 

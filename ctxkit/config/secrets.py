@@ -9,7 +9,10 @@ from pydantic import SecretStr
 
 from ctxkit.config.models import Config
 
-_NAME: Final = re.compile(r"(^|_)(api_?key|key|token|secret|password|credentials?)$", re.IGNORECASE)
+_NAME: Final = re.compile(
+    r"(^|[_-])(api[_-]?key|key|token|secret|password|credentials?|authorization|cookie)$", re.IGNORECASE
+)
+_PASSWORD: Final = re.compile(r"password\s*=|://[^/@\s]*:[^/@\s]*@", re.IGNORECASE)  # as in the address of a server
 _SHORTEST_KEY: Final = 20
 
 
@@ -36,6 +39,11 @@ def holds_key(name: str, value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(holds_key(name, each) for each in value)
     return isinstance(value, str) and (is_secret(name) or _looks_like_a_key(value))
+
+
+def is_shown(name: str, value: object) -> bool:
+    """Whether an option may be shown: it neither is nor holds a key, and has no password in it."""
+    return not (is_secret(name) or holds_key(name, value) or _PASSWORD.search(str(value)))
 
 
 def _looks_like_a_key(value: str) -> bool:

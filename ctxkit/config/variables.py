@@ -50,8 +50,8 @@ def from_assignments(assignments: Iterable[str]) -> Iterator[tuple[Key, Any]]:
 
 
 def _value(text: str) -> Any:
-    """Return a list where one is written; everything else is converted by who knows the option's type."""
-    if not text.startswith("["):
+    """Return a list or table where one is written as JSON; everything else is converted by who knows its type."""
+    if not text.startswith(("[", "{")):
         return text
     try:
         return json.loads(text)

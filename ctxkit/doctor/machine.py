@@ -23,7 +23,8 @@ _GROUP: Final = Path("/sys/fs/cgroup")
 
 def check(subject: Subject) -> Iterator[Result]:
     """Compare what there is with what the store and the configured model need."""
-    stored = _size(subject.store_path)
+    folder = subject.folder
+    stored = 0 if folder is None else _size(folder)
     needed, available = _BASE + stored + _model_size(subject), _available()
     told = f"about {_mib(needed)} needed"
     if available is None:
@@ -37,7 +38,10 @@ def check(subject: Subject) -> Iterator[Result]:
         )
     else:
         yield Result("ok", "memory", f"{_mib(available)} free, {told}")
-    yield _disk(subject.store_path, stored)
+    if folder is None:
+        yield Result("not checked", "disk", f"the store is {subject.place.title}, in no folder of this machine")
+    else:
+        yield _disk(folder, stored)
 
 
 def _disk(store: Path, stored: int) -> Result:

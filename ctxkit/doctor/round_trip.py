@@ -6,12 +6,14 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from ctxkit.config import Config, EmbedderConfig, VectorStoreConfig
 from ctxkit.doctor.results import Result, of_error
 from ctxkit.doctor.store import is_at_hand
 from ctxkit.doctor.subject import Subject
+from ctxkit.doctor.whereabouts import memory_place
 from ctxkit.errors import CtxkitError
 from ctxkit.manager import ContextManager
 
@@ -24,8 +26,8 @@ def check(subject: Subject) -> Iterator[Result]:
     config = subject.config.model_copy(deep=True)
     config.memory.summaries = "off"
     try:
-        yield from _without_what_is_elsewhere(subject, config)
         with tempfile.TemporaryDirectory(prefix="ctxkit-doctor-") as folder:
+            yield from _without_what_is_elsewhere(subject, config, Path(folder))
             yield _trip(subject, config, folder)
     except CtxkitError as exc:
         yield of_error(exc, "round trip")
@@ -34,13 +36,15 @@ def check(subject: Subject) -> Iterator[Result]:
         yield Result("problem", "round trip", problem, "make room, or set TMPDIR to a folder that has some.")
 
 
-def _without_what_is_elsewhere(subject: Subject, config: Config) -> Iterator[Result]:
+def _without_what_is_elsewhere(subject: Subject, config: Config, folder: Path) -> Iterator[Result]:
     if not is_at_hand(subject):
         yield Result("not checked", "embedder", f"{subject.provider('embedder')} needs the network", "add --online.")
         config.embedder = EmbedderConfig(provider="none")
-    store = subject.provider("vector_store")
-    if "path" not in subject.registry.config_class("vector_store", store).model_fields:
-        yield Result("not checked", "vector store", f"{store} keeps its data elsewhere, where nothing is to be tried")
+    (config.vector_store.model_extra or {}).pop("path", None)
+    place = memory_place(config.vector_store, folder, subject.registry, named=False)
+    if place.folder is None:
+        told = f"{place.title} keeps its data elsewhere, where nothing is to be tried"
+        yield Result("not checked", "vector store", told)
         config.vector_store = VectorStoreConfig(provider="exact")
 
 

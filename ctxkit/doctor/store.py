@@ -14,25 +14,26 @@ from ctxkit.errors import CtxkitError
 from ctxkit.interfaces import CollectionSpec, EmbedderCapabilities, VectorStore
 from ctxkit.memory.entries import PENDING
 from ctxkit.memory.opening import COLLECTION, open_vault
-from ctxkit.moving.places import StorePlace
 
 _MANY: Final = 1000  # tombstones that are worth a word
 
 
 def check(subject: Subject) -> Iterator[Result]:
     """Open the collection of memories as what it is, and read and check all of it; makes none where there is none."""
-    path, name = subject.store_path, subject.provider("vector_store")
-    if path.exists() and not path.is_dir():
-        yield Result("problem", "store", f"{path} is a file, not the folder of a store", "name a folder with --store.")
+    folder, name = subject.folder, subject.provider("vector_store")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        yield Result(
+            "problem", "store", f"{folder} is a file, not the folder of a store", "name a folder with --store."
+        )
         return
     if not subject.registry.is_available("vector_store", name):
         yield Result("not checked", "store", f"the vector store {name} is not installed")
         return
     try:
-        place = _place(subject, name)
+        place = subject.place
         spec = place.described(COLLECTION)
         if spec is None:
-            yield Result("not checked", "store", f"there is none in {path} yet")
+            yield Result("not checked", "store", f"there is none in {folder or place.title} yet")
             return
         embedder = _embedder(subject, spec)
         if subject.fix and embedder.verdict == "ok":
@@ -60,14 +61,6 @@ def _said() -> Iterator[list[str]]:
         yield warnings
     finally:
         logger.removeHandler(handler)
-
-
-def _place(subject: Subject, name: str) -> StorePlace:
-    section = subject.section("vector_store")
-    accepted = subject.registry.config_class("vector_store", name).model_fields
-    filled = {"path": subject.store_path, "index_type": section.index_type}
-    options = section.options() | {option: value for option, value in filled.items() if option in accepted}
-    return StorePlace(name, options, subject.registry)
 
 
 def _examined(store: VectorStore) -> Iterator[Result]:
@@ -125,7 +118,7 @@ def _embedder(subject: Subject, spec: CollectionSpec) -> Result:
 
 def _embed(subject: Subject) -> None:
     """Embed what waits for its vector."""
-    with closing(open_vault(subject.config, subject.store_path, subject.registry)) as vault:
+    with closing(open_vault(subject.config, subject.folder, subject.registry)) as vault:
         vault.backfill()
 
 

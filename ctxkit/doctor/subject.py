@@ -13,8 +13,10 @@ from typing_extensions import Self
 
 from ctxkit.config import Config
 from ctxkit.config.layers import Layers, read_layers
-from ctxkit.errors import ConfigError, PluginError
+from ctxkit.doctor.whereabouts import memory_place
+from ctxkit.errors import ConfigError, CtxkitError, PluginError
 from ctxkit.interfaces import Kind
+from ctxkit.moving.places import StorePlace
 from ctxkit.plugins import KINDS, Component, PluginRegistry
 from ctxkit.plugins.policy import STRICT
 
@@ -51,6 +53,20 @@ class Subject:
     def store_path(self) -> Path:
         """The store's folder: the one that was named, else the configuration's, else the default."""
         return Path(self.store or self.layers.store or self.default_store).absolute()
+
+    @property
+    def place(self) -> StorePlace:
+        """Where the configured store is; raises ConfigError and PluginError."""
+        named = bool(self.store or self.layers.store)
+        return memory_place(self.config.vector_store, self.store_path, self.registry, named=named)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the store is in, None where it is in none; where it should be if its options are wrong."""
+        try:
+            return self.place.folder
+        except CtxkitError:
+            return self.store_path
 
     @cached_property
     def unreadable(self) -> ConfigError | None:

@@ -44,6 +44,11 @@ class Order:
     progress: Progress = silent
 
 
+def no_switch() -> Path | None:
+    """Name the target nowhere: whoever uses the store does so."""
+    return None
+
+
 @dataclass(frozen=True)
 class Handover:
     """How a move ends while the source is in use: `stopped` keeps the writers from it, `switch` names the target.
@@ -52,7 +57,7 @@ class Handover:
     """
 
     stopped: Callable[[], AbstractContextManager[object]] = nullcontext
-    switch: Callable[[], Path | None] = lambda: None
+    switch: Callable[[], Path | None] = no_switch
 
 
 @dataclass

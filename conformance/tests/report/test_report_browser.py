@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser_support import POOR_CONTRAST, emulate, entries, new_chrome, press
 from ctxkit_conformance.report import write_html
 from ctxkit_conformance.results import Report
 
@@ -17,27 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs_browser
 
-LUMINANCE = """
-    const channel = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
-    const parse = (c) => c.match(/[\\d.]+/g).map(Number);
-    const light = (c) => { const [r, g, b] = parse(c).map(channel); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-    const ground = (e) => {
-      for (let n = e; n; n = n.parentElement) {
-        const c = getComputedStyle(n).backgroundColor;
-        if (parse(c)[3] !== 0) return c;
-      }
-      return "rgb(255, 255, 255)";
-    };
-    const ratios = {};
-    for (const e of document.querySelectorAll("body *")) {
-      const own = Array.from(e.childNodes).some((n) => n.nodeType === 3 && n.textContent.trim());
-      if (!own || e.closest("svg, script, style, option") || !e.getClientRects().length) continue;
-      const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
-      const ratio = (a + 0.05) / (b + 0.05);
-      if (ratio < 4.5) ratios[e.tagName + "." + e.className] = ratio;
-    }
-    return ratios;
-"""
 WIDER_THAN_THE_PAGE = """
     const wide = document.documentElement.clientWidth;
     return Array.from(document.querySelectorAll("body *"))
@@ -52,22 +31,11 @@ Show = Callable[..., "Chrome"]
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Chrome]:
     """Return a browser without a window and without a network."""
-    from selenium import webdriver  # noqa: PLC0415 - it is there only where these tests run
-    from selenium.webdriver.chrome.service import Service  # noqa: PLC0415
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    try:
+    with new_chrome() as driver:
         driver.execute_cdp_cmd("Network.enable", {})
         conditions = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
         driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
@@ -79,10 +47,7 @@ def show(chrome: Chrome, example: Report, tmp_path: Path) -> Show:
     ) -> Chrome:
         path = tmp_path / "report.html"
         write_html(report, path)
-        size = {"width": width, "height": 850, "deviceScaleFactor": 1, "mobile": width < 500}
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        emulate(chrome, width=width, dark=dark)
         chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
         chrome.get("about:blank")
         for kind in ("browser", "performance"):
@@ -91,18 +56,6 @@ def show(chrome: Chrome, example: Report, tmp_path: Path) -> Show:
         return chrome
 
     return opened
-
-
-def entries(chrome: Any, kind: str) -> list[dict[str, Any]]:
-    """Return what the browser has logged since the last call; selenium says nothing of the types."""
-    found: list[dict[str, Any]] = chrome.get_log(kind)
-    return found
-
-
-def press(chrome: Chrome, *keys: str) -> None:
-    """Type into whatever has the focus."""
-    for key in keys:
-        chrome.switch_to.active_element.send_keys(key)
 
 
 def focused(chrome: Chrome) -> str:
@@ -169,7 +122,7 @@ def test_every_word_has_contrast(show: Show, *, dark: bool, width: int) -> None:
     """Text stands out from its ground by at least 4.5 to 1, with everything opened, in both schemes."""
     chrome = show(dark=dark, width=width)
     chrome.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-    assert chrome.execute_script(LUMINANCE) == {}
+    assert chrome.execute_script(POOR_CONTRAST) == {}
 
 
 def test_dark_mode_is_dark(show: Show) -> None:
