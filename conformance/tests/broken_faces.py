@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ctxkit_conformance.mutants.faces import FACES
 from ctxkit_conformance.stores.announcement import AnnouncementChecks
@@ -19,7 +19,7 @@ from ctxkit.interfaces import BackendConfig
 class Faces(AsyncChecks, AnnouncementChecks, ResourceChecks, SearchChecks, LifecycleChecks):
     """The groups that examine what stands around a store."""
 
-    patience: ClassVar[float] = 5.0
+    patience = 5.0
 
     def make_config(self, folder: Path) -> BackendConfig:  # noqa: ARG002 - in memory, which takes less time
         """Return a configuration of the mutant's own class."""

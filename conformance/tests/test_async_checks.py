@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import pytest
 from ctxkit_conformance.marks import checks_of, marks_of
 from ctxkit_conformance.mutants.faces import FACES
-from ctxkit_conformance.stores import bridge
 from ctxkit_conformance.stores.asynchronous import AsyncChecks
 from ctxkit_conformance.stores.bridge import LoopThread, bridged, one_face
 from ctxkit_conformance.stores.search import SearchChecks
@@ -71,7 +70,7 @@ def test_a_case_through_the_face_belongs_to_its_tier() -> None:
 def loop() -> Iterator[LoopThread]:
     """A loop in a thread of its own."""
     before = set(threading.enumerate())  # a contract that ran before keeps its loop until the session ends
-    made = LoopThread()
+    made = LoopThread(30.0)
     yield made
     made.close()
     started = set(threading.enumerate()) - before
@@ -127,16 +126,16 @@ def test_a_bridged_scan_is_no_list(loop: LoopThread) -> None:
         assert len(list(records)) == 999
 
 
-def test_a_face_that_never_answers_fails(loop: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_face_that_never_answers_fails(loop: LoopThread) -> None:
     """A hanging call is a failed check, not a run that never ends; a timeout of the store's own stays what it is."""
-    monkeypatch.setattr(bridge, "PATIENCE", 0.05)
+    loop.patience = 0.05
     with pytest.raises(AssertionError, match="no answer within"):
         loop.run(asyncio.Event().wait())
 
     async def impatient() -> None:
         raise TimeoutError("the server's")
 
-    monkeypatch.setattr(bridge, "PATIENCE", 30.0)
+    loop.patience = 30.0
     with pytest.raises(TimeoutError, match="the server's"):
         loop.run(impatient())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ctxkit_conformance.chance import Tally, brief_shrinking, tries, try_sequences
+from ctxkit_conformance.component import ComponentChecks
 from ctxkit_conformance.effort import Effort
 from ctxkit_conformance.marks import marks_of
 from ctxkit_conformance.mutants.search import SEARCH
@@ -172,6 +173,21 @@ def test_thorough_tries_more() -> None:
     for thorough in (False, True):
         try_sequences(Effort(0, thorough), 2, 2, lambda: StoreMachine(bench(seen=opened.append)))
     assert 20 <= len(opened) <= 40
+
+
+class TestThoroughWaitsLonger(ComponentChecks):
+    """What may hang has longer in a thorough run, on whose hours the machine has other things to do as well."""
+
+    patience = 4.0
+
+    @pytest.fixture
+    def effort(self) -> Effort:
+        """That of a thorough run."""
+        return Effort(thorough=True)
+
+    def test_patience_grows(self) -> None:
+        """A check has five times the seconds that its class says, and the next one no more."""
+        assert (self.patience, type(self).patience, Effort().patience(4.0)) == (20.0, 4.0, 4.0)
 
 
 def test_a_try_that_tells_nothing_fails() -> None:

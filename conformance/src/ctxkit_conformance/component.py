@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from ctxkit_conformance.children import PATIENCE
 from ctxkit_conformance.effort import Effort
 from ctxkit_conformance.journal import Journal
 
@@ -16,17 +17,22 @@ JOURNAL = pytest.StashKey[Journal]()
 class ComponentChecks:
     """Base of all checks. `tier` is that of each check which does not name its own.
 
-    `known_failures` names a file of failures that are known, with reason and link.
+    `known_failures` names a file of failures that are known, with reason and link. `patience` is how many seconds of a
+    quick run something may take before it counts as hung; it is no measure of speed.
     """
 
     tier: ClassVar[str] = ""
     known_failures: ClassVar[str | None] = None
+    patience: float = PATIENCE
 
     @pytest.fixture
     def effort(self, request: pytest.FixtureRequest) -> Effort:
         """How hard to try, from --ctxkit-seed and --ctxkit-thorough."""
-        config = request.config
-        return Effort(int(config.getoption("ctxkit_seed", 0)), bool(config.getoption("ctxkit_thorough", default=False)))
+        return effort_of(request.config)
+
+    @pytest.fixture(autouse=True)
+    def _thorough_patience(self, effort: Effort) -> None:
+        self.patience = effort.patience(self.patience)
 
     @pytest.fixture
     def rng(self, effort: Effort, request: pytest.FixtureRequest) -> np.random.Generator:
@@ -40,3 +46,8 @@ class ComponentChecks:
         request.node.stash[JOURNAL] = made
         self._journal = made
         return made
+
+
+def effort_of(config: pytest.Config) -> Effort:
+    """Return how hard a run tries."""
+    return Effort(int(config.getoption("ctxkit_seed", 0)), bool(config.getoption("ctxkit_thorough", default=False)))

@@ -44,6 +44,8 @@ def test_missing_chromadb_names_the_install_line() -> None:
     [
         {"path": "data", "host": "localhost"},
         {"token": "x"},
+        {"path": "data", "database": "other"},
+        {"tenant": "other"},
         {"headers": {"X": "y"}},
         {"host": "localhost", "token": "x", "headers": {"authorization": "y"}},
         {"host": "http://localhost"},

@@ -21,7 +21,7 @@ from ctxkit_chroma.lock import LOCK
 from ctxkit_chroma.store import ChromaStore
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
-from ctxkit.errors import ConfigError, StoreFullError, StoreLockedError, StoreUnavailableError
+from ctxkit.errors import CollectionNotFoundError, ConfigError, StoreFullError, StoreLockedError, StoreUnavailableError
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.records import Record, RecordBatch
 
@@ -99,11 +99,51 @@ def test_handles_of_one_process_share_everything(config: ChromaConfig) -> None:
     one, two = ChromaStore.open(SPEC, config), ChromaStore.open(SPEC, config)
     one.upsert([Record("a", "red", ONE)])
     assert two.query(ONE, 1)[0].ids == ["a"]
+    figures = two.stats()
+    assert (figures.rows, figures.vectors, figures.details["mode"]) == (1, 1, "embedded")
+    assert min(figures.bytes_in_memory or 0, figures.bytes_on_disk or 0) > 0
     one.close()
     two.upsert([Record("b", "red", ONE)])
     assert (two.count(), two.text_query("red", 5).ids) == (2, ["a", "b"])
     two.close()
     assert (folder_of(config) / LOCK).read_bytes() == b""
+
+
+def test_one_directory_of_two_names(config: ChromaConfig, tmp_path: Path) -> None:
+    """A handle that comes by a link is one of this process, which has the directory open already."""
+    (tmp_path / "link").symlink_to(folder_of(config), target_is_directory=True)
+    with ChromaStore.open(SPEC, config) as one, ChromaStore.open(SPEC, ChromaConfig(path=tmp_path / "link")) as two:
+        one.upsert([Record("a", "", ONE)])
+        assert two.count() == 1
+    assert (folder_of(config) / LOCK).read_bytes() == b""
+
+
+def test_each_collection_has_the_graph_that_was_asked_for(config: ChromaConfig) -> None:
+    """Also where another configuration has opened the directory already."""
+    with ChromaStore.open(SPEC, config):
+        other = SPEC.model_copy(update={"name": "other"})
+        with ChromaStore.open(other, config.model_copy(update={"m": 33, "ef_search": 44})) as store:
+            graph = store._table.rows.collection.configuration_json["hnsw"]
+    assert (graph["max_neighbors"], graph["ef_search"]) == (33, 44)
+
+
+def test_a_collection_that_is_dropped_while_it_is_opened(config: ChromaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever had found it just before learns that it is gone, instead of writing to nothing."""
+    with ChromaStore.open(SPEC, config) as first:
+        opened = first._site._opened
+
+        def late(*arguments: Any) -> Any:
+            ChromaStore.drop_collection(config, "notes")
+            return opened(*arguments)
+
+        monkeypatch.setattr(first._site, "_opened", late)
+        with pytest.raises(CollectionNotFoundError, match="open it again"):
+            ChromaStore.open(SPEC, config)
+        monkeypatch.undo()
+        with ChromaStore.open(SPEC, config) as anew:
+            anew.upsert([Record("a", "", ONE)])
+            with pytest.raises(CollectionNotFoundError):
+                first.count()
 
 
 @pytest.mark.parametrize("fate", ["damaged", "deleted", "emptied", "truncated"])

@@ -16,15 +16,15 @@ import chromadb
 import numpy as np
 import pytest
 from chromadb.config import Settings
-from ctxkit_chroma import lease
 from ctxkit_chroma.config import ChromaConfig
 from ctxkit_chroma.faults import Scene
 from ctxkit_chroma.harness import ChromaServer, _close
 from ctxkit_chroma.pushdown import pushed
+from ctxkit_chroma.rows import Rows
 from ctxkit_chroma.store import ChromaStore
 from pydantic import SecretStr
 
-from ctxkit.errors import ConfigError, StoreLockedError, StoreUnavailableError, UnsupportedError
+from ctxkit.errors import ConfigError, StoreUnavailableError, UnsupportedError
 from ctxkit.filters import matches, parse
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.records import Record, RecordBatch
@@ -290,20 +290,6 @@ def test_the_law_of_k_on_a_server(remote: ChromaConfig) -> None:
                 assert len(store.query(ONE, k, where=where)[0]) == min(k, passing)
 
 
-def test_a_lock_that_was_left_behind_is_broken(remote: ChromaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that died while it deleted does not stop the others for ever, and a living one is waited for."""
-    with ChromaStore.open(SPEC, remote.model_copy(update={"timeout": 2.0})) as store:
-        store.upsert([Record("a", "", ONE), Record("b", "", ONE)])
-        client = store._site.client
-        client.create(f"ctxkit-lease-{store._table.rows.key}", "l2", None)
-        with pytest.raises(StoreLockedError):
-            store.delete(["a"])
-        monkeypatch.setattr(lease, "LEASE_SECONDS", 0.1)
-        assert store.delete(["a"]) == 1
-        assert ChromaStore.list_collections(remote) == ["notes"]
-        assert [each.name for each in client.everything()] == ["notes"]
-
-
 def test_a_server_that_was_restarted() -> None:
     """A handle goes on after its server was killed and started again; until then its calls are typed errors."""
     server = ChromaServer()
@@ -320,3 +306,23 @@ def test_a_server_that_was_restarted() -> None:
             ]
     finally:
         server.stop()
+
+
+def test_fields_that_two_clients_add_at_once(remote: ChromaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are declared: whoever adds one reads again what is there, while nobody else may add."""
+    with ChromaStore.open(SPEC, remote) as store:
+        store.upsert([Record("a", "", ONE, {"x": 1})])
+    described = Rows.describe
+    asked = {name: SPEC.model_copy(update={"fields": {name: "int"}}) for name in ("x", "y")}
+    other = threading.Thread(target=lambda: ChromaStore.open(asked["y"], remote).close())
+
+    def between(rows: Rows, metadata: dict[str, str]) -> None:
+        if other.ident is None:
+            other.start()
+            time.sleep(0.3)  # it has read the old description by now, and waits
+        described(rows, metadata)
+
+    monkeypatch.setattr(Rows, "describe", between)
+    with ChromaStore.open(asked["x"], remote):
+        other.join()
+    assert sorted(ChromaStore.describe_collection(remote, "notes").fields) == ["x", "y"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from typing_extensions import Self
 from ctxkit.errors import CtxkitError, StoreClosedError
 from ctxkit.interfaces import AsyncVectorStore, BackendConfig, Capabilities, CollectionSpec, Harness
 from ctxkit.records import Hits, Metric, Record, RecordBatch
-from ctxkit_conformance.children import PATIENCE
 from ctxkit_conformance.effort import Effort
 from ctxkit_conformance.marks import covers
 from ctxkit_conformance.stores import clauses
@@ -30,13 +29,9 @@ Call: TypeAlias = Callable[[AsyncVectorStore], Coroutine[Any, Any, object]]
 
 
 class AsyncChecks(StoreChecks):
-    """The checks of other groups say whether the answers are right; these say what happens around them.
-
-    `patience` is how many seconds a check may take before it is taken to hang.
-    """
+    """The checks of other groups say whether the answers are right; these say what happens around them."""
 
     tier = "T8"
-    patience: ClassVar[float] = PATIENCE
 
     @covers(clauses.ASYNC, clauses.CAPABILITIES)
     def test_native_async_is_what_is_announced(

@@ -23,9 +23,10 @@ from ctxkit.interfaces import (
     VectorStore,
 )
 from ctxkit.records import Hits, Record, RecordBatch
+from ctxkit_conformance.children import PATIENCE
+from ctxkit_conformance.component import effort_of
 
 Face: TypeAlias = Literal["sync", "async"]
-PATIENCE: Final = 60.0  # seconds that one call has, on a machine that is busy with other things
 
 _PAGE: Final = 32  # records that a scan takes at once: a hop between threads for each would take most of the time
 _ONE_FACE: Final = "__ctxkit_one_face__"
@@ -36,9 +37,10 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 
 class LoopThread:
-    """An event loop that runs in a thread of its own until it is closed."""
+    """An event loop that runs in a thread of its own until it is closed; a call may take `patience` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ctxkit-conformance-loop", daemon=True)
         self._thread.start()
@@ -47,12 +49,12 @@ class LoopThread:
         """Return what the coroutine returns; fails the check when that takes longer than the patience."""
         running = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
-            return running.result(PATIENCE)
+            return running.result(self.patience)
         except NoAnswerError:
             if running.done():
                 raise  # it is the store's own
             running.cancel()
-            raise AssertionError(f"the asynchronous face gave no answer within {PATIENCE:g} s") from None
+            raise AssertionError(f"the asynchronous face gave no answer within {self.patience:g} s") from None
 
     def close(self) -> None:
         """End the loop and its thread."""
@@ -184,7 +186,7 @@ def bridged(asynchronous: type[AsyncVectorStore], loop: LoopThread) -> type[Brid
 def loop_of(config: pytest.Config) -> LoopThread:
     """Return the loop of a session: started when it is first needed, closed at the end."""
     if _LOOP not in config.stash:
-        config.stash[_LOOP] = LoopThread()
+        config.stash[_LOOP] = LoopThread(effort_of(config).patience(PATIENCE))
         config.add_cleanup(config.stash[_LOOP].close)
     return config.stash[_LOOP]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from ctxkit.errors import CtxkitError
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec
 from ctxkit.records import Metric
-from ctxkit_conformance.children import PATIENCE
 from ctxkit_conformance.stores.base import DIMENSION, StoreChecks
 from ctxkit_conformance.stores.remote import Remote
 
@@ -19,9 +18,7 @@ _POLL_SECONDS = 0.01
 
 
 class ElsewhereChecks(StoreChecks):
-    """Base of the groups that need other processes; `patience` is how many seconds one has for an answer."""
-
-    patience: ClassVar[float] = PATIENCE
+    """Base of the groups that need other processes."""
 
     def spec_of(self, metric: Metric) -> CollectionSpec:
         """Return the specification that `open` opens with."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harne
 from ctxkit.records import Metric, Record, RecordBatch
 from ctxkit_conformance import strategies
 from ctxkit_conformance.chance import try_sequences
-from ctxkit_conformance.children import PATIENCE
 from ctxkit_conformance.effort import Effort
 from ctxkit_conformance.marks import covers
 from ctxkit_conformance.oracle import Oracle
@@ -69,7 +68,6 @@ class StatefulChecks(StoreChecks):
     """Random sequences of everything that a store can do, against a dict and brute force."""
 
     tier = "T10"
-    patience: ClassVar[float] = PATIENCE
 
     @covers(clauses.SEQUENCES, clauses.READ_WRITES, clauses.HOUSEKEEPING)
     def test_random_sequences(

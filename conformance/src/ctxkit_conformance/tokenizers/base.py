@@ -24,8 +24,7 @@ class TokenizerChecks(ComponentChecks):
 
     Say what is under test in one of two ways: `component`, the name under which an installed plugin announces the
     tokenizer; or `tokenizer_class` together with `make_config`. `capabilities` is needed only for a class whose
-    configuration does not answer `capabilities()`. `patience` is how many seconds a long text may take before the
-    tokenizer counts as hung; it is no measure of speed.
+    configuration does not answer `capabilities()`.
     """
 
     tier = "K"
@@ -33,7 +32,6 @@ class TokenizerChecks(ComponentChecks):
     subject: ClassVar[Subject | None] = None
     tokenizer_class: ClassVar[type[Any]]
     capabilities: ClassVar[TokenizerCapabilities | None] = None
-    patience: ClassVar[float] = 60.0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

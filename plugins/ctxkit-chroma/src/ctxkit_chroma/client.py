@@ -6,13 +6,10 @@ So each site has a system of its own. Telemetry is off.
 
 from __future__ import annotations
 
-from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import chromadb
-import httpx
 from chromadb.api import ServerAPI
 from chromadb.api.models.Collection import Collection
 from chromadb.config import Settings, System
@@ -20,13 +17,13 @@ from chromadb.errors import NotFoundError
 
 from ctxkit.errors import ConfigError
 from ctxkit_chroma.config import ChromaConfig
+from ctxkit_chroma.wire import Wire, is_direct
 
 VERSION: Final[str] = chromadb.__version__
 _EMBEDDED: Final = "chromadb.api.rust.RustBindingsAPI"
 _REMOTE: Final = "chromadb.api.fastapi.FastAPI"
 _LISTS_SINCE: Final = (1, 5)
 _PAGE: Final = 1000
-_ADDRESSES: Final = 64
 
 
 class Client:
@@ -45,8 +42,12 @@ class Client:
         self._place = {"tenant": config.tenant, "database": config.database}
         self.version = VERSION
         self.max_batch: int | None = None
-        if config.mode == "server":
-            _tune(self._api._session, config.timeout)  # noqa: SLF001 - there are no settings for it
+        self._wire: Wire | None = None
+        if config.host is not None:
+            session = self._api._session  # noqa: SLF001 - there are no settings for it
+            session.timeout = config.timeout
+            if not config.ssl and is_direct(config.host):
+                self._wire = Wire(session, config.timeout)
         self._system.start()
         try:
             if config.mode == "server":
@@ -61,9 +62,11 @@ class Client:
         self.version = str(self._api.get_version())
         self.max_batch = int(self._api.get_max_batch_size())
 
-    def create(self, name: str, space: str, metadata: dict[str, str] | None) -> Collection:
-        """Make a collection."""
-        config = self._config
+    def create(
+        self, name: str, space: str, metadata: dict[str, str] | None, config: ChromaConfig | None = None
+    ) -> Collection:
+        """Make a collection, with the graph of a configuration that may be another than the client's."""
+        config = config or self._config
         graph = {
             "space": space,
             "max_neighbors": config.m,
@@ -102,38 +105,12 @@ class Client:
         self._system.stop()
         if self._config.mode == "server":
             self._api._session.close()  # noqa: SLF001 - Chroma leaves it open
+        if self._wire is not None:
+            self._wire.close()
 
     def _collection(self, model: Any) -> Collection:
         # No embedding function: an upsert without vectors would download a model.
         return Collection(client=self._api, model=model, embedding_function=None)
-
-
-def _tune(session: Any, timeout: float) -> None:
-    """Let Chroma's connection wait no longer than this, and hand its requests straight to what carries them.
-
-    On the way there httpx parses each address twice and looks for redirects, credentials and cookies, in a quarter of
-    the time that a request costs its client: as much as this package spends on a query. Cookies are still kept.
-    """
-    session.timeout = httpx.Timeout(timeout)
-    carrier = getattr(session, "_transport_for_url", None)
-    if carrier is None:
-        return  # a later httpx does it otherwise; all works without, a little slower
-    parsed = lru_cache(maxsize=_ADDRESSES)(httpx.URL)
-    patience = {"timeout": session.timeout.as_dict()}
-
-    def request(method: str, url: str, **content: Any) -> httpx.Response:
-        address = parsed(url)
-        cookies = session.cookies or None
-        asked = httpx.Request(method, address, headers=session.headers, cookies=cookies, extensions=patience, **content)
-        answer: httpx.Response = carrier(address).handle_request(asked)
-        with closing(answer):
-            answer.request = asked
-            answer.read()
-        if "set-cookie" in answer.headers:
-            session.cookies.extract_cookies(answer)
-        return answer
-
-    session.request = request
 
 
 def _settings(config: ChromaConfig) -> Settings:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
 from ctxkit.records import FloatVector, FloatVectors, Metadata, Metric
+from ctxkit_chroma.faults import Scene
 
 EXACT: Final = "_ctxkit"  # the key of the JSON string
 Native: TypeAlias = dict[str, Any]
@@ -34,6 +35,7 @@ _SHORTEST: Final = 1e-15
 _UNIT: Final = 1e-6
 _ASKED: Final = 2.0**20  # the length of queries under cosine and dot
 _LITTLE: Final = np.dtype("<f4")
+_SCALARS: Final = frozenset({str, int, float, bool})
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -42,26 +44,66 @@ def packed(metadata: Sequence[Metadata], exact: Mapping[int, str]) -> list[str]:
     return [_dumps([item, exact[row]] if row in exact else item) for row, item in enumerate(metadata)]
 
 
-def unpacked(pack: str) -> tuple[Metadata, FloatVector | None]:
-    """Return the metadata, a new dict each time, and the exact vector where it was kept."""
-    return _parts(json.loads(pack))
+def unpacked(pack: str, record_id: str, scene: Scene) -> tuple[Metadata, FloatVector | None]:
+    """Return the metadata, a new dict each time, and the exact vector where it was kept.
+
+    Raises StoreCorruptError for what `packed` never made: another client has written over it.
+    """
+    try:
+        return _parts(_loads(pack))
+    except (ValueError, RecursionError) as error:
+        raise scene.overwritten(record_id, EXACT) from error
 
 
-def all_unpacked(packs: Iterable[str]) -> list[tuple[Metadata, FloatVector | None]]:
+def all_unpacked(packs: Sequence[str], ids: Sequence[str], scene: Scene) -> list[tuple[Metadata, FloatVector | None]]:
     """Return what `unpacked` returns of each; a few short ones are parsed in half the time when together."""
-    return [_parts(found) for found in json.loads(f"[{','.join(packs)}]")]
+    try:
+        found = _loads(f"[{','.join(packs)}]")
+        if len(found) == len(packs):
+            return [_parts(each) for each in found]
+    except (ValueError, RecursionError):
+        pass  # one by one, to name the record
+    return [unpacked(pack, record_id, scene) for pack, record_id in zip(packs, ids, strict=True)]
 
 
 def _parts(found: Any) -> tuple[Metadata, FloatVector | None]:
-    if isinstance(found, dict):
-        return found, None
-    return found[0], np.frombuffer(base64.b64decode(found[1]), dtype=_LITTLE).astype(np.float32)
+    exact = None
+    if isinstance(found, list) and len(found) == 2 and isinstance(found[1], str):  # noqa: PLR2004 - a pair
+        found, encoded = found
+        exact = np.frombuffer(base64.b64decode(encoded, validate=True), dtype=_LITTLE).astype(np.float32)
+    if not isinstance(found, dict):
+        raise ValueError("no metadata")  # noqa: TRY004 - as of a JSON that is cut off
+    for value in found.values():
+        if type(value) not in _SCALARS and not _is_list(value):
+            raise ValueError("metadata that no record has")
+    return found, exact
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and len(kinds := set(map(type, value))) == 1 and kinds <= _SCALARS
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+_loads = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 def pack_of(native: Mapping[str, Any] | None) -> str:
-    """Return the JSON string of what Chroma has; a record that another program wrote is taken as it is."""
+    """Return the JSON string of what Chroma has; a record that another program wrote is taken as it is.
+
+    Of its metadata that is what a record can have: no sparse vector, for one, and no infinite number.
+    """
     found = (native or {}).get(EXACT)
-    return found if isinstance(found, str) else _dumps(dict(native or {}))
+    if found is not None:
+        return str(found)
+    return _dumps({key: value for key, value in (native or {}).items() if _is_value(value)})
+
+
+def _is_value(value: Any) -> bool:
+    members = value if _is_list(value) else [value]
+    return all(type(each) in _SCALARS and (not isinstance(each, float) or math.isfinite(each)) for each in members)
 
 
 def native(metadata: Metadata, pack: str, *, lists: bool) -> Native:

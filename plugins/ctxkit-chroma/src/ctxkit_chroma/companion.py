@@ -68,7 +68,7 @@ class Companion:
         """Open the sidecar, or make it anew from what Chroma has, and fill the mirror."""
         if self._mirror is None or self._mirror.worn:
             self._sidecar = self._sidecar or self._opened() or self._built()
-            self._mirror = Mirror(self._sidecar, list(spec.fields))
+            self._mirror = Mirror(self._sidecar, list(spec.fields), self._scene)
 
     def forget(self) -> None:
         """Throw both away; Chroma has the truth."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import Self
 
 from ctxkit.interfaces import BackendConfig, Capabilities
 from ctxkit_chroma.capabilities import Mode, chroma_capabilities
+
+_TENANT: Final = "default_tenant"  # Chroma's own names
+_DATABASE: Final = "default_database"
 
 
 class ChromaConfig(BackendConfig):
@@ -30,8 +34,8 @@ class ChromaConfig(BackendConfig):
     ssl_verify: bool | Path = True
     headers: Mapping[str, SecretStr] = Field(default_factory=dict)
     token: SecretStr | None = None
-    tenant: str = Field(default="default_tenant", min_length=1)
-    database: str = Field(default="default_database", min_length=1)
+    tenant: str = Field(default=_TENANT, min_length=1)
+    database: str = Field(default=_DATABASE, min_length=1)
     timeout: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
     lock_timeout: float = Field(default=0.0, ge=0, le=86_400, allow_inf_nan=False)
     m: int = Field(default=16, ge=2, le=512)
@@ -52,6 +56,8 @@ class ChromaConfig(BackendConfig):
             raise ValueError("path and host name two places; set one of them")
         if self.host is None and (self.token is not None or self.headers):
             raise ValueError("token and headers are for a server; set host, or leave them out")
+        if self.host is None and (self.tenant, self.database) != (_TENANT, _DATABASE):
+            raise ValueError("tenant and database are a server's; set host, or leave them out")
         if self.token is not None and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("token and headers both set Authorization; set one of them")
         return self

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from ctxkit.errors import StoreCorruptError
 from ctxkit.filters import And, Filter
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.records import FloatVectors, RecordBatch
@@ -120,7 +121,7 @@ class EmbeddedTable(Table):
         found: dict[str, Row] = {}
         for record_id in known:
             _, _, pack, text = stored[record_id]
-            metadata, exact = codec.unpacked(pack)
+            metadata, exact = codec.unpacked(pack, record_id, self.scene)
             found[record_id] = Row(record_id, text, metadata, exact if with_vectors else None)
         if with_vectors:
             self._add_vectors([row for row in found.values() if row.vector is None])
@@ -216,7 +217,11 @@ class EmbeddedTable(Table):
         made = self.rows.native(metadata, pack)
         if old is None:
             return made
-        return {**dict.fromkeys(self.rows.native(codec.unpacked(old[2])[0], "")), **made}
+        try:
+            keys: Iterable[str] = self.rows.native(codec.unpacked(old[2], old[1], self.scene)[0], "")
+        except StoreCorruptError:
+            keys = self.rows.keys([old[1]]).get(old[1], ())  # what was written over is written anew
+        return {**dict.fromkeys(keys), **made}
 
     def _add_vectors(self, rows: list[Row]) -> None:
         by_id = {row.id: row for row in rows}

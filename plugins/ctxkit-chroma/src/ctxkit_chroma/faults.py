@@ -107,6 +107,15 @@ class Scene:
             collection=self.collection,
         )
 
+    def overwritten(self, record_id: str, key: str) -> StoreCorruptError:
+        """Return the error of a record whose exact metadata cannot be read."""
+        return StoreCorruptError(
+            f"the record {record_id!r} cannot be read: another client has written over its key {key!r}.",
+            fix="write the record again with `upsert`, or delete it by its id.",
+            backend=BACKEND,
+            collection=self.collection,
+        )
+
     def unavailable(self, cause: object) -> StoreUnavailableError:
         """Return the error of a server, or a directory, that does not answer as it should."""
         said = self.clean(cause)
@@ -121,10 +130,20 @@ class Scene:
         )
 
     def locked(self, cause: object) -> StoreLockedError:
-        """Return the error of a directory that somebody else has open."""
+        """Return the error of a directory that somebody else has open, or of a server on which somebody is deleting."""
+        fix = "close it there first, or run a server (`chroma run`) and set `host` in every process."
+        if self.remote:
+            fix = "try again when the server has less to do, or wait longer with timeout."
         return StoreLockedError(
-            f"{self.where} is in use: {self.clean(cause)}.",
-            fix="close it there first, or run a server (`chroma run`) and set `host` in every process.",
+            f"{self.where} is in use: {self.clean(cause)}.", fix=fix, backend=BACKEND, collection=self.collection
+        )
+
+    def overtaken(self) -> StoreLockedError:
+        """Return the error of what was done while another client took the lock."""
+        return StoreLockedError(
+            "what was to be done is done, but this process stood still for so long meanwhile that another client took"
+            " the lock: what was deleted here, it may have counted as well.",
+            fix="count what is left where the number matters.",
             backend=BACKEND,
             collection=self.collection,
         )

@@ -12,6 +12,7 @@ from ctxkit.filters import And, Filter
 from ctxkit.local.parts import Columns, Growing, fields_of
 from ctxkit.records import Metadata
 from ctxkit_chroma import codec
+from ctxkit_chroma.faults import Scene
 from ctxkit_chroma.sidecar import Sidecar
 
 Mask = npt.NDArray[np.bool_]
@@ -22,8 +23,9 @@ _TOMBSTONE_SHARE: Final = 0.3
 class Mirror:
     """The records of a sidecar in the order of writing; a removed one stays as a tombstone until it is loaded anew."""
 
-    def __init__(self, sidecar: Sidecar, declared: Collection[str]) -> None:
+    def __init__(self, sidecar: Sidecar, declared: Collection[str], scene: Scene) -> None:
         self._sidecar = sidecar
+        self._scene = scene
         self.ids: list[str] = []
         self.columns = Columns(declared)
         self._labels = Growing(np.int64)
@@ -31,25 +33,15 @@ class Mirror:
         self._row_of: dict[str, int] = {}
         for page in sidecar.labels():
             self._extend([label for label, _ in page], [record_id for _, record_id in page])
-        if declared:
-            self._load_columns(declared)
 
     def __len__(self) -> int:
         return len(self._row_of)
-
-    def __contains__(self, record_id: str) -> bool:
-        return record_id in self._row_of
 
     @property
     def worn(self) -> bool:
         """Whether so much was removed that it should be loaded anew."""
         dead = len(self.ids) - len(self)
         return dead > _TOMBSTONES_KEPT and dead > _TOMBSTONE_SHARE * len(self.ids)
-
-    @property
-    def last_label(self) -> int:
-        """The newest label, 0 where there is none."""
-        return int(self._labels.values[-1]) if self.ids else 0
 
     @property
     def nbytes(self) -> int:
@@ -140,7 +132,7 @@ class Mirror:
                 while wanted[place] != label:
                     block.append({})
                     place += 1
-                block.append(codec.unpacked(pack)[0])
+                block.append(codec.unpacked(pack, self.ids[place], self._scene)[0])
                 place += 1
             yield block
         yield [{} for _ in range(len(wanted) - place)]

@@ -120,6 +120,6 @@ class Nearest:
         if self._spec.metric != "cosine" and codec.any_shortened(matrix):
             stored = self._companion.sidecar.fetch(ids)
             for number, name in enumerate(ids):
-                if (exact := codec.unpacked(stored[name][2])[1]) is not None:
+                if (exact := codec.unpacked(stored[name][2], name, self._rows.scene)[1]) is not None:
                     matrix[number] = exact
         return best(self._queries[place], ids, matrix, self._spec.metric, wanted)

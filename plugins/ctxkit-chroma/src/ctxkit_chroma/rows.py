@@ -78,11 +78,11 @@ class Rows:
         """Return the ids of all records that pass a filter of Chroma's."""
         return list(self._call(lambda: self.collection.get(where=where, include=[]))["ids"])
 
-    def packs(self, where: dict[str, Any] | None = None) -> Iterator[tuple[str, str]]:
-        """Yield id and packed metadata of all records that pass a filter of Chroma's."""
+    def metadata(self, where: dict[str, Any] | None = None) -> Iterator[tuple[str, Metadata]]:
+        """Yield id and exact metadata of all records that pass a filter of Chroma's."""
         found = self._call(lambda: self.collection.get(where=where, include=["metadatas"]))
         for record_id, item in zip(found["ids"], found["metadatas"] or (), strict=True):
-            yield record_id, codec.pack_of(item)
+            yield record_id, codec.unpacked(codec.pack_of(item), record_id, self.scene)[0]
 
     def everything(self) -> Iterator[tuple[str, str, str]]:
         """Yield id, packed metadata and text of all records."""
@@ -119,9 +119,15 @@ class Rows:
         for page in pages(list(dict.fromkeys(ids)), _PAGE):
             answer = self._call(lambda: self.collection.get(ids=page, include=include))  # noqa: B023
             vectors = answer["embeddings"] if with_vectors else None
-            for row in _rows(answer["ids"], answer["documents"], answer["metadatas"], vectors):
+            for row in _rows(answer["ids"], answer["documents"], answer["metadatas"], vectors, self.scene):
                 found[row.id] = row
         return found
+
+    def some(self, where: dict[str, Any], limit: int) -> list[Row]:
+        """Return up to `limit` records that pass a filter of Chroma's, with their vectors."""
+        include = ["metadatas", "documents", "embeddings"]
+        answer = self._call(lambda: self.collection.get(where=where, include=include, limit=limit))
+        return _rows(answer["ids"], answer["documents"], answer["metadatas"], answer["embeddings"], self.scene)
 
     def vectors(self, ids: Sequence[str]) -> Iterator[tuple[list[str], FloatVectors]]:
         """Yield the stored vectors of those of these records that exist, page by page."""
@@ -178,16 +184,16 @@ class Rows:
             time.sleep(_POLL_SECONDS)
 
 
-def hit_rows(answer: Any, place: int) -> list[Row]:
+def hit_rows(answer: Any, place: int, scene: Scene) -> list[Row]:
     """Return the rows of one query's answer that includes metadata and documents, and perhaps vectors."""
     vectors = None if answer["embeddings"] is None else answer["embeddings"][place]
-    return _rows(answer["ids"][place], answer["documents"][place], answer["metadatas"][place], vectors)
+    return _rows(answer["ids"][place], answer["documents"][place], answer["metadatas"][place], vectors, scene)
 
 
-def _rows(ids: Any, texts: Any, items: Any, vectors: Any) -> list[Row]:
+def _rows(ids: Any, texts: Any, items: Any, vectors: Any, scene: Scene) -> list[Row]:
     wide = None if vectors is None or not len(ids) else np.asarray(vectors, dtype=np.float32)
     rows = []
-    unpacked = codec.all_unpacked(map(codec.pack_of, items or ()))
+    unpacked = codec.all_unpacked([codec.pack_of(item) for item in items or ()], ids, scene)
     for place, (record_id, text, (metadata, exact)) in enumerate(zip(ids, texts, unpacked, strict=True)):
         vector = None
         if wide is not None:

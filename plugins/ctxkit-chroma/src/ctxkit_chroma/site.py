@@ -25,7 +25,7 @@ from ctxkit_chroma.companion import Ground
 from ctxkit_chroma.config import ChromaConfig
 from ctxkit_chroma.embedded import EmbeddedTable
 from ctxkit_chroma.faults import BACKEND, Scene, guarded
-from ctxkit_chroma.lease import lease
+from ctxkit_chroma.lease import lease, sweep
 from ctxkit_chroma.lock import DirectoryLock
 from ctxkit_chroma.remote import Connection, RemoteTable
 from ctxkit_chroma.rows import Rows
@@ -109,19 +109,21 @@ class Site:
         key = str(found.id)
         with self._opening:
             table = self._tables.pop(key, None)
-        if table is not None:
-            table.drop()
-        self.touch()
-        with guarded(scene):
-            self.client.drop(found.name)
+            if table is not None:
+                table.drop()
+            self.touch()
+            with guarded(scene):
+                self.client.drop(found.name)
+        if self.config.mode == "server":
+            sweep(self.client, key, scene)
         if self._directory is not None:
             with suppress(OSError):
                 self._sidecar(key).unlink(missing_ok=True)
 
-    def table(self, asked: CollectionSpec) -> Table:
-        """Open a collection, making it when it does not exist."""
+    def table(self, asked: CollectionSpec, config: ChromaConfig) -> Table:
+        """Open a collection, making it, as the opener's configuration says, when it does not exist."""
         scene = self.scene_of(asked.name)
-        rows, stored = self._found(asked, scene)
+        rows, stored = self._found(asked, scene, config)
         table = self._opened(rows, stored, scene, asked.name)
         try:
             table.run(lambda: table.adopt(asked))
@@ -162,18 +164,19 @@ class Site:
         if self._lock is not None:
             self._lock.abandon()
 
-    def _found(self, asked: CollectionSpec, scene: Scene) -> tuple[Rows, CollectionSpec]:
+    def _found(self, asked: CollectionSpec, scene: Scene, config: ChromaConfig) -> tuple[Rows, CollectionSpec]:
         """Return the collection and what it was made with; of several makers at once, one makes it."""
         name = naming.chroma_name(asked.name)
+        made = (name, naming.SPACES[asked.metric], naming.described(asked), config)
         with guarded(scene):
             found = self.client.find(name)
             if found is None:
                 self.touch()
                 with suppress(Exception):
-                    self.client.create(name, naming.SPACES[asked.metric], naming.described(asked))
+                    self.client.create(*made)
                 found = self.client.find(name)
             if found is None:
-                found = self.client.create(name, naming.SPACES[asked.metric], naming.described(asked))
+                found = self.client.create(*made)
         return Rows(found, scene, lists=self.client.has_lists), naming.spec_of(found.metadata, scene)
 
     def _opened(self, rows: Rows, stored: CollectionSpec, scene: Scene, name: str) -> Table:
@@ -258,7 +261,7 @@ def enter(config: ChromaConfig) -> Site:
         site = Site(config, scene)
         site.users += 1
         return site
-    key = config.path.absolute()
+    key = config.path.resolve()  # one directory may have several names
     with _sites_lock:
         if key not in _sites:
             _sites[key] = Site(config, scene)
@@ -275,8 +278,8 @@ def leave(site: Site) -> None:
         site.users -= 1
         if site.users:
             return
-        if site.config.path is not None:
-            _sites.pop(site.config.path.absolute(), None)
+        for key in [key for key, each in _sites.items() if each is site]:
+            del _sites[key]
         site.stop()
 
 

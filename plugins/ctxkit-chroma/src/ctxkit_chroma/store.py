@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -44,7 +46,7 @@ class ChromaStore(VectorStore):
         parts.check_options(spec, cls.backend)
         site = sites.enter(own)
         try:
-            return cls(site, site.table(spec), own)
+            return cls(site, site.table(spec, own), own)
         except BaseException:
             sites.leave(site)
             raise
@@ -205,7 +207,7 @@ class ChromaStore(VectorStore):
                 rows=rows,
                 vectors=rows,
                 bytes_in_memory=details.pop("bytes_in_memory", None),
-                bytes_on_disk=None if path is None else sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
+                bytes_on_disk=None if path is None else _size_of(path),
                 details=details,
             )
 
@@ -275,6 +277,15 @@ def _exists(config: ChromaConfig) -> bool:
     if config.mode == "server":
         return True
     return config.path is not None and (config.path / sites.DATABASE).exists()
+
+
+def _size_of(directory: Path) -> int:
+    """Return how many bytes its files have; Chroma's own threads may take one away meanwhile."""
+    size = 0
+    for file in directory.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size
 
 
 def _own_metadata(row: Row) -> Metadata:

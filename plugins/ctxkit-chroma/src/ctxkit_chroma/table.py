@@ -93,16 +93,24 @@ class Table(ABC):
 
     def adopt(self, asked: CollectionSpec) -> None:
         """Compare the collection with what an opener asked for, and take over what may be added."""
-        place = Place(BACKEND, self.scene.collection, None)
-        spec = check_same(self.spec, asked, place, has_vectors=self.rows.count() > 0)
-        if spec == self.spec:
+        if self._joined(self.spec, asked) == self.spec:
             return
-        added = {name: kind for name, kind in spec.fields.items() if name not in self.spec.fields}
-        for record_id, field, value in self.wrongly_typed(list(added)):
-            check_metadata({field: value}, record_id=record_id, fields={field: added[field]})
         with self.writing():
+            # Another client may have added fields of its own since this one read.
+            known = self.current()
+            spec = self._joined(known, asked)
+            added = {name: kind for name, kind in spec.fields.items() if name not in known.fields}
+            for record_id, field, value in self.wrongly_typed(list(added)):
+                check_metadata({field: value}, record_id=record_id, fields={field: added[field]})
             self.rows.describe(naming.described(spec))
         self.spec = spec
+
+    def _joined(self, known: CollectionSpec, asked: CollectionSpec) -> CollectionSpec:
+        return check_same(known, asked, Place(BACKEND, self.scene.collection, None), has_vectors=self.rows.count() > 0)
+
+    def current(self) -> CollectionSpec:
+        """Return what the collection says of itself now."""
+        return self.spec
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
