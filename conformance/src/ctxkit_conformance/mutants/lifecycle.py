@@ -15,7 +15,7 @@ from ctxkit.defaults.exact import ExactStore
 from ctxkit.errors import StoreClosedError, StoreUnavailableError
 from ctxkit.filters import Where
 from ctxkit.interfaces import Capabilities, StoreHealth, StoreStats
-from ctxkit.records import Hits, Record
+from ctxkit.records import Hits, Record, RecordBatch
 from ctxkit_conformance.mutants.bases import Mutated, Remembering, Written
 
 
@@ -44,6 +44,32 @@ class StatsCountRowsAsVectors(ExactStore):
     def stats(self) -> StoreStats:
         right = super().stats()
         return right.model_copy(update={"vectors": right.rows})
+
+
+class VersionOverlooksDeletions(ExactStore):
+    """`version` is the number of the newest record, so a deletion leaves it as it was."""
+
+    _newest = 0
+
+    @override
+    def upsert(self, records: Sequence[Record] | RecordBatch) -> None:
+        super().upsert(records)
+        self._newest += 1
+
+    @override
+    def version(self) -> int | None:
+        return self._newest
+
+
+class VersionCountsReads(ExactStore):
+    """`version` is another number each time it is asked for."""
+
+    _asked = 0
+
+    @override
+    def version(self) -> int | None:
+        self._asked += 1
+        return self._asked
 
 
 class HealthIsAlwaysBad(ExactStore):
@@ -244,6 +270,8 @@ LIFECYCLE: dict[type, str] = {
     PromisesOneThingHoldsAnother: "capabilities",
     StatsCountTombstones: "housekeeping_changes_nothing",
     StatsCountRowsAsVectors: "housekeeping_changes_nothing",
+    VersionOverlooksDeletions: "version_follows_writes",
+    VersionCountsReads: "version_follows_writes",
     HealthIsAlwaysBad: "empty_store_answers",
     OptimizeForgetsTheNewest: "housekeeping_changes_nothing",
     OptimizeBringsBack: "housekeeping_changes_nothing",

@@ -188,8 +188,9 @@ CLOSING: Final = Clause(
 )
 HOUSEKEEPING: Final = Clause(
     "housekeeping",
-    "flush, optimize, stats and health change no answer, and their figures are true.",
-    "Build the new index aside and swap it; count rows where the truth is.",
+    "flush, optimize, stats and health change no answer, and their figures are true. version is another number after"
+    " every write and the same until then, or always None.",
+    "Build the new index aside and swap it; count rows where the truth is; count writes in their own transaction.",
 )
 PERSISTENCE: Final = Clause(
     "persistence",

@@ -53,6 +53,25 @@ class LifecycleChecks(StoreChecks):
         assert found_by_words(store, "zebra") == ([] if store.capabilities.text_search is None else ["after"])
         assert store.health().ok
 
+    @covers(clauses.HOUSEKEEPING)
+    def test_version_follows_writes(self, store: VectorStore) -> None:
+        """A failure means that answers which are kept until something is written are given after that, too."""
+        versions = [store.version()]
+        writes: list[Callable[[], object]] = [
+            lambda: fill(store, [Record(str(i), "a", [1, 0, 0]) for i in range(10)]),
+            lambda: store.upsert([Record("3", "b", [1, 0, 0])]),
+            lambda: store.delete(["4"]),
+        ]
+        for write in writes:
+            write()
+            versions.append(store.version())
+        told = [version for version in versions if version is not None]
+        assert len(told) in (0, len(versions)), f"there is a version now and then: {versions}"
+        assert len(set(told)) == len(told), f"a write left the version as it was: {versions}"
+        store.query([1, 0, 0], 5)
+        store.count()
+        assert store.version() == versions[-1], "reading changed the version, so nothing can be kept"
+
     @covers(clauses.CLOSING)
     def test_closed_store(self, config: BackendConfig, metric: Metric) -> None:
         """A failure means that a closed handle answers from nowhere, or crashes the process."""
