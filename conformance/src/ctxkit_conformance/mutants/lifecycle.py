@@ -57,7 +57,7 @@ class VersionOverlooksDeletions(ExactStore):
         self._newest += 1
 
     @override
-    def version(self) -> int | None:
+    def version(self) -> int:
         return self._newest
 
 
@@ -67,7 +67,7 @@ class VersionCountsReads(ExactStore):
     _asked = 0
 
     @override
-    def version(self) -> int | None:
+    def version(self) -> int:
         self._asked += 1
         return self._asked
 
