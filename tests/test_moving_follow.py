@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from moving_support import COLLECTION, contents, fill, place, plain, spec_of
 
-from ctxkit.config import Config
 from ctxkit.errors import ConfigError, StoreLockedError
 from ctxkit.memory.lease import Lease
-from ctxkit.memory.source import Source
 from ctxkit.moving import Handover, Order, StorePlace, migrate, stopped, switched
 from ctxkit.moving.moves import journal_file
 from ctxkit.records import Record
@@ -116,7 +114,7 @@ def test_memorys_own_writers_wait_for_the_switch(tmp_path: Path, settings: Path)
     """Whoever wants to observe a turn in the source waits until the last pass and the switch are done."""
     source, target = place("faiss", tmp_path / "old"), place("exact", tmp_path / "new")
     fill(source, plain(5))
-    lease = Lease(Source(Config(), tmp_path / "old", source.registry, "faiss", "none"), "writing")
+    lease = Lease("writing", tmp_path / "old")
     seen: list[bool] = []
 
     def switch() -> Path:

@@ -1,4 +1,4 @@
-"""One at a time, among threads and processes: a lock on a file, which the kernel lets go of when its holder dies."""
+"""One at a time, among threads and processes: a lock that the kernel, or the store's server, takes from who dies."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 from ctxkit.errors import StoreUnavailableError
+from ctxkit.interfaces import VectorStore
+from ctxkit.interfaces.leasing import Leasing
 from ctxkit.memory.forks import renew_after_fork
-from ctxkit.memory.source import Source
 
 _POLL_SECONDS: Final = 0.005
 
 
 class Lease:
-    """A right that one holder has at a time, among all that use the store in one folder; not to be taken twice.
+    """A right that one holder has at a time, among all that use the store; not to be taken twice.
 
-    A store without a folder is this process's own, and so is the lease.
+    In a folder it is a lock on a file there, which the kernel lets go of when its holder dies; elsewhere the store's
+    own (`Leasing`). A store with neither is this process's own, or one whose processes are not held apart.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
-        self._file: Path | None = None if source.path is None else source.path / f".{name}.lock"
+    def __init__(self, name: str, folder: Path | None, store: VectorStore | None = None) -> None:
+        self._name = name
+        self._file: Path | None = None if folder is None else folder / f".{name}.lock"
+        self._server = store if store is not None and isinstance(store, Leasing) else None
         self.renew()
         renew_after_fork(self)
 
@@ -37,7 +41,7 @@ class Lease:
     def held(self, *, patience: float = 0.0) -> Iterator[bool]:
         """Hold the lease; gives False where another one has it for longer than `patience` seconds.
 
-        Raises StoreUnavailableError where the folder cannot be written.
+        Raises StoreUnavailableError where the folder cannot be written, or the server does not answer.
         """
         deadline = time.monotonic() + patience
         if not self._own.acquire(timeout=patience):
@@ -45,13 +49,17 @@ class Lease:
             return
         own = self._own
         try:
-            if self._file is None:
-                yield True
-            else:
-                with _locked(self._file, deadline) as taken:
-                    yield taken
+            with self._among_processes(deadline) as taken:
+                yield taken
         finally:
             own.release()
+
+    def _among_processes(self, deadline: float) -> AbstractContextManager[bool]:
+        if self._file is not None:
+            return _locked(self._file, deadline)
+        if self._server is not None:
+            return self._server.lease(self._name, patience=max(deadline - time.monotonic(), 0.0))
+        return nullcontext(True)  # noqa: FBT003 - the value of the block
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Summarizing:
             vault.source.registry.find("llm", config.llm.provider)  # one that is not there is an error at once
         self._failing = False
         self._model: LLM | None = None
-        self._worker = Lease(vault.source, "summarizing")
+        self._worker = Lease("summarizing", vault.source.path, vault.store)
         self._threads: set[str] = set()
         self.renew()
         renew_after_fork(self)

@@ -52,7 +52,7 @@ class Vault:
         self.embedder = embedder
         self.source = source
         self._questions: Recent[str, FloatVector] = Recent(_REMEMBERED)
-        self.lease = Lease(source, "writing")
+        self.lease = Lease("writing", source.path, store)
         self._places = Places(store)
         self._version = Version(-1, 0.0, 0.0)
         self._refused: set[str] = set()

@@ -9,13 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ctxkit.config import Config
 from ctxkit.config.files import Key, read_file
 from ctxkit.config.layers import STORE, Repair
 from ctxkit.config.repairing import mend
 from ctxkit.errors import ConfigError
 from ctxkit.memory.lease import Lease
-from ctxkit.memory.source import Source
 from ctxkit.memory.vault import LEASE_PATIENCE
 from ctxkit.moving.places import HIDDEN, StorePlace
 
@@ -29,7 +27,7 @@ def stopped(source: StorePlace, command: str | None) -> Iterator[None]:
     """
     with ExitStack() as held:
         if source.folder is not None:
-            lease = Lease(Source(Config(), source.folder, source.registry, source.provider, "none"), "writing")
+            lease = Lease("writing", source.folder)
             held.enter_context(lease.held(patience=LEASE_PATIENCE))
         if command is not None:
             _run(command)

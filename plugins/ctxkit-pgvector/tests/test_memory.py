@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ from ctxkit_pgvector.harness import PgvectorHarness
 from psycopg import sql
 
 from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, VectorStoreConfig
+from ctxkit.memory.entries import KIND, SEQ, TURN
 
 START = 1_700_000_000.0
 TALK = (
@@ -90,3 +92,23 @@ def test_what_is_erased_is_gone_from_the_table(config: PgvectorConfig) -> None:
             sql.SQL("SELECT * FROM {}").format(sql.Identifier(config.schema_name, f"records_{number}"))
         ).fetchall()
     assert "quagga" not in str(rows)
+
+
+def test_one_lease_at_a_time(config: PgvectorConfig) -> None:
+    """Two processes on different machines are held apart as two in one folder are; a lease ends with its connection."""
+    with manager(config) as one, manager(config) as two:
+        first, second = one._vault.lease, two._vault.lease
+        with first.held() as mine:
+            assert mine
+            with second.held(patience=0.05) as theirs:
+                assert not theirs
+        with second.held() as theirs:
+            assert theirs
+
+
+def test_turns_of_many_writers_stand_in_one_order(config: PgvectorConfig) -> None:
+    """No two turns of one session have the same place, however many managers write into it."""
+    with manager(config) as one, manager(config) as two, ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda number: (one, two)[number % 2].observe(f"Fact {number}.", "Noted."), range(20)))
+        places = [record.metadata[SEQ] for record in one._vault.store.scan({KIND: TURN})]
+    assert sorted(places) == list(range(20))

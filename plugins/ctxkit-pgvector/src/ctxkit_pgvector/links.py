@@ -21,6 +21,7 @@ from ctxkit_pgvector.session import arguments, pool_options, settings
 ResultT = TypeVar("ResultT")
 _TRIES: Final = 20
 _PAUSE: Final = 0.05  # seconds at most before what was in another's way is tried again
+_POLL: Final = 0.02  # seconds between two looks at a lock
 _INHERITED: Final[list[object]] = []  # pools of a parent process: its connections are not ours to close
 
 
@@ -124,6 +125,24 @@ class Links:
         self.check()
         with self._pool("scans").connection() as connection, connection.transaction():
             yield connection
+
+    @contextmanager
+    def lease(self, name: str, patience: float) -> Iterator[bool]:
+        """Hold an advisory lock, which PostgreSQL takes back when the connection ends; gives False when it is late.
+
+        https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+        """
+        self.check()
+        deadline = time.monotonic() + patience
+        with guarded(self.scene), psycopg.connect(**arguments(self._config)) as connection:
+            while not (taken := self._taken(connection, name)) and time.monotonic() < deadline:
+                time.sleep(_POLL)
+            yield taken
+
+    def _taken(self, connection: psycopg.Connection[Any], name: str) -> bool:
+        statement = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+        row = connection.execute(statement, (f"{self._config.schema_name}.{self.scene.collection} {name}",)).fetchone()
+        return bool(row and row[0])
 
     def _pool(self, kind: str) -> ConnectionPool[Any]:
         self._renew_after_fork()

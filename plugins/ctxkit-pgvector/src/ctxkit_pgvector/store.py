@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import ClassVar
 
 import numpy.typing as npt
@@ -129,6 +130,10 @@ class PgvectorStore(VectorStore):
         if limit is not None and limit <= PAGE:
             return iter(self._links.read(lambda: self._collection.page(ask)))
         return self._pages(ask)
+
+    def lease(self, name: str, *, patience: float = 0.0) -> AbstractContextManager[bool]:
+        """Hold the right of that name, one client at a time; gives False after `patience` seconds without it."""
+        return self._links.lease(name, patience)
 
     def flush(self) -> None:
         """Return at once: what was acknowledged is committed and on the server's disk."""
