@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -40,6 +41,12 @@ OPTIONAL_FOLDERS: Final = (
 )
 _not_run: dict[str, int] = {}
 _not_collected: dict[str, str] = {}
+
+
+def pytest_configure() -> None:
+    """Have the tests and what they start hear SIGINT: a background job of a shell ignores it, and hands that on."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

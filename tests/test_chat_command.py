@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 from cli_support import Cli, Outcome, make_cli
 from ctxkit_conformance.faults import FaultServer, Scenario, step
-from interrupt_support import hearing_interrupts
 from provider_cases import fault_server, own_environment
 
 from ctxkit.chat import Reply
@@ -221,16 +220,15 @@ def terminal(*options: str, cwd: Path) -> Iterator[Terminal]:
     """Start a chat on a pseudo-terminal of 80 columns, and end it."""
     here, there = pty.openpty()
     extra = {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
-    with hearing_interrupts():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ctxkit", "chat", *options],
-            cwd=cwd,
-            env={**{name: value for name, value in os.environ.items() if not name.startswith("CTXKIT")}, **extra},
-            stdin=there,
-            stdout=there,
-            stderr=there,
-            start_new_session=True,
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ctxkit", "chat", *options],
+        cwd=cwd,
+        env={**{name: value for name, value in os.environ.items() if not name.startswith("CTXKIT")}, **extra},
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        start_new_session=True,
+    )
     os.close(there)
     try:
         yield Terminal(process, here)

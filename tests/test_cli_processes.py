@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from interrupt_support import hearing_interrupts
 
 COMMAND = [sys.executable, "-m", "ctxkit"]
 FILES = 1500
@@ -61,14 +60,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stop_during_ingest(folder: Path, store: Path, how: signal.Signals) -> subprocess.CompletedProcess[str]:
     """Start ingesting a folder, wait until the store grows, and send the process a signal."""
-    with hearing_interrupts():
-        process = subprocess.Popen(
-            [*COMMAND, "ingest", str(folder), "--store", str(store)],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
+    process = subprocess.Popen(
+        [*COMMAND, "ingest", str(folder), "--store", str(store)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if sum(path.stat().st_size for path in store.rglob("*") if path.is_file()) > 300_000:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from interrupt_support import hearing_interrupts
 
 ROOT = Path(__file__).parents[1]
 TOKENS = {"maren": "first-secret", "odile": "second-secret"}
@@ -113,14 +112,13 @@ def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Start uvicorn on a free port of this machine."""
     store = tmp_path_factory.mktemp("service") / "store"
     tokens = ",".join(f"{user}={token}" for user, token in TOKENS.items())
-    with hearing_interrupts():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "examples.fastapi_service.service:app", "--port", "0"],
-            cwd=ROOT,
-            env=environment(MEMORY_PATH=str(store), MEMORY_TOKENS=tokens),
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "examples.fastapi_service.service:app", "--port", "0"],
+        cwd=ROOT,
+        env=environment(MEMORY_PATH=str(store), MEMORY_TOKENS=tokens),
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
     assert process.stderr is not None
     try:
         said = []

@@ -120,15 +120,19 @@ def test_open_opens_the_page(cli: Cli, store: str, tmp_path: Path, monkeypatch: 
 def test_serving_ends_cleanly_when_it_is_interrupted(store: str) -> None:
     """The link stands alone on standard output; Ctrl-C ends the process with code 0 and without a traceback."""
     command = [sys.executable, "-m", "ctxkit", "inspect", "--serve", "--store", store]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        link = urlsplit(process.stdout.readline().strip())
-        connection = HTTPConnection("127.0.0.1", link.port or 0, timeout=20)
-        connection.request("GET", link.path)
-        assert connection.getresponse().status == 200
-        connection.close()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            assert process.stdout is not None
+            link = urlsplit(process.stdout.readline().strip())
+            connection = HTTPConnection("127.0.0.1", link.port or 0, timeout=20)
+            connection.request("GET", link.path)
+            assert connection.getresponse().status == 200
+            connection.close()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 0, err
     assert out == ""
     assert err.splitlines()[-1] == "Stopped."

@@ -148,6 +148,7 @@ def test_an_erased_summary_keeps_its_turns_out_of_view(tmp_path: Path) -> None:
     """Its text goes, and its links stay: they say what has left the view."""
     with opened(tmp_path, **SMALL) as cm:
         ids = [cm.observe(f"Shelf {number} holds paint.", "Noted.") for number in range(12)]
+        cm._summarizing.finish()
         in_view = [turn.id for turn in cm.short_term_memory.turns]
         summaries = [entry.id for entry in cm.list_memories() if entry.kind == "summary"]
         report = cm.erase(summaries)

@@ -22,12 +22,6 @@ STORES: Final = str(Path(__file__).with_name("bench_stores.py"))
 HNSW: Final = "faiss:index_type=HNSW,exact_below=0"
 SMALL: Final = ("--rows", "300", "--repeat", "1")
 PATIENCE: Final = 60.0
-LISTENING: Final = """
-import signal, sys
-from ctxkit.cli import run
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(run(sys.argv[1:]))
-"""
 
 Bench: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 Figures: TypeAlias = dict[str, dict[str, Any]]
@@ -219,8 +213,6 @@ def test_help_has_examples() -> None:
 def test_interruption_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle, or being told to end, ends the measuring process, takes its folder away, and says so."""
     arguments = command("exact", "--rows", "5000", "--repeat", "500", "--folder", str(tmp_path), "--only", "upsert")
-    # Where the tests run in the background of a shell, an interruption is ignored, and children inherit that.
-    arguments[1:3] = ["-c", LISTENING]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment())
     try:
         deadline = time.monotonic() + PATIENCE

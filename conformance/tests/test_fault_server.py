@@ -20,7 +20,6 @@ from typing import Any, Final
 import pytest
 from ctxkit_conformance.faults import STEPS, FaultServer, Scenario, closed_port, requests, step, steps_from
 from ctxkit_conformance.faults.server import THREAD_NAME
-from interrupt_support import hearing_interrupts
 
 ASKED: Final = {"model": "m", "messages": [{"role": "user", "content": "one two three"}]}
 PATIENCE: Final = 30.0  # seconds for an answer, on a machine that is busy with other things
@@ -297,13 +296,12 @@ def test_it_runs_by_itself() -> None:
     wrong = subprocess.run([*command, "--script", "x"], capture_output=True, text=True, check=False, env=environment)
     assert wrong.returncode == 2
     assert "there is no step 'x'" in wrong.stderr
-    with hearing_interrupts():
-        running = subprocess.Popen(
-            [*command, "--script", "rate_limited retry_after=1", "--then", "ok text=done"],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+    running = subprocess.Popen(
+        [*command, "--script", "rate_limited retry_after=1", "--then", "ok text=done"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
     with running:
         assert running.stdout is not None
         where = json.loads(running.stdout.readline())
