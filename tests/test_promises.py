@@ -172,6 +172,7 @@ def test_promise_6_the_prefix_is_stable(memory: Opener) -> None:
     with memory() as cm:
         talk(cm)
         cm.ingest_text("The harbour master keeps the key. " * 12, "harbour.txt", {"timestamp": START})
+        cm._summarizing.finish()
         first = cm.build("Where is the boat?")
     with memory() as cm:
         again = cm.build("Where is the boat?")

@@ -45,7 +45,7 @@ def test_the_same_answers(metric: Metric, tmp_path: Path) -> None:
 def prompts(store: dict[str, Any], path: Path) -> list[str]:
     """Observe the conversation in a small short-term memory and return what is built for each question."""
     settings = Config(
-        memory=MemoryConfig(stm_capacity=60, chunk_size=20),
+        memory=MemoryConfig(stm_capacity=60, chunk_size=20, summaries="inline"),
         embedder=EmbedderConfig(provider="words"),
         vector_store=VectorStoreConfig.model_validate(store),
     )
