@@ -242,17 +242,8 @@ class Vault:
     def _upsert(self, records: Sequence[Record]) -> None:
         step = self.store.capabilities.max_batch or len(records)
         for start in range(0, len(records), max(step, 1)):
-            self.store.upsert([self._fitted(record) for record in records[start : start + step]])
+            self.store.upsert([fitted(without_filler(record), self.store) for record in records[start : start + step]])
             self._places.wrote()
-
-    def _fitted(self, record: Record) -> Record:
-        """Return the record as this store can hold it: one that wants a vector for each gets one that means nothing."""
-        record = without_filler(record)
-        if record.vector is not None or self.store.capabilities.optional_vectors:
-            return record
-        filler = np.zeros(self.store.spec.dimension, dtype=np.float32)
-        filler[0] = 1.0
-        return Record(record.id, record.text, filler, {**record.metadata, FILLER: True})
 
     @staticmethod
     def _with_vector(record: Record, vector: FloatVector | None) -> Record:
@@ -309,6 +300,15 @@ class Vault:
             if done:
                 _log.info("embedded %d records that were waiting", done)
             return
+
+
+def fitted(record: Record, store: VectorStore) -> Record:
+    """Return a record as a store can hold it: one that wants a vector for each gets one that means nothing."""
+    if record.vector is not None or store.capabilities.optional_vectors:
+        return record
+    filler = np.zeros(store.spec.dimension, dtype=np.float32)
+    filler[0] = 1.0
+    return Record(record.id, record.text, filler, {**record.metadata, FILLER: True})
 
 
 def without_filler(record: Record) -> Record:

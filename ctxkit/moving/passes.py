@@ -14,8 +14,7 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 
 from ctxkit.interfaces import CollectionSpec, VectorStore
-from ctxkit.memory.entries import FILLER
-from ctxkit.memory.vault import without_filler
+from ctxkit.memory.vault import fitted, without_filler
 from ctxkit.moving.digests import record_digest
 from ctxkit.moving.origins import Origin, is_memory
 from ctxkit.records import Record
@@ -122,15 +121,6 @@ def compared(
         if sample is not None:
             sample.offer(record.id, digest)
         yield record, copy, copy is not None and rule.identity(copy) == digest
-
-
-def fitted(record: Record, target: VectorStore) -> Record:
-    """Return a record as the target can hold it: a memory's gets a vector that means nothing where one has to be."""
-    if record.vector is not None or target.capabilities.optional_vectors:
-        return record
-    filler = np.zeros(target.spec.dimension, dtype=np.float32)
-    filler[0] = 1.0
-    return Record(record.id, record.text, filler, {**record.metadata, FILLER: True})
 
 
 def batches(records: Iterable[Record], most: int | None = None) -> Iterator[list[Record]]:
