@@ -21,7 +21,6 @@ from ctxkit.demo.documentation import documents
 from ctxkit.demo.remember import configuration
 from ctxkit.demo.script import BUDGET, load_turns
 from ctxkit.inspector import Inspector, write_html
-from ctxkit.memory.scope import Scope
 
 QUESTION = "Which cousin is allergic to hazelnuts, Ralf or Rolf, and when did we last speak of it?"
 PREVIOUS = "Which cousin is allergic to hazelnuts, Ralf or Rolf?"
@@ -45,7 +44,7 @@ def make_page(folder: Path) -> Path:
             manager.observe(turn.user, turn.assistant, turn_id=turn.turn_id, timestamp=turn.timestamp, metadata=session)
         for name, text in documents().items():
             manager.ingest_text(text, source_id=name)
-        inspector = Inspector(manager, Scope(), budget=BUDGET)
+        inspector = Inspector(manager, budget=BUDGET)
         inspector.prepare(PREVIOUS)
         found = inspector.inspect(QUESTION)
     found["components"]["path"] = "~/memory"

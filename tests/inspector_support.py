@@ -11,7 +11,6 @@ from manager_support import manager
 
 from ctxkit import ContextManager
 from ctxkit.inspector import Inspector
-from ctxkit.memory.scope import Scope
 
 QUESTION: Final = "Where is the dinghy moored?"
 # Each would break out of a place where it is not written as text.
@@ -38,7 +37,7 @@ def hostile_inspector() -> Iterator[Inspector]:
         for number, text in enumerate(HOSTILE):
             told = {"session_id": text, "speaker": text, "source_id": text, "timestamp": BEGAN + number}
             made.add_memory(text, told)
-        yield Inspector(made, Scope())
+        yield Inspector(made)
 
 
 def fill(made: ContextManager, *, sessions: int = 3, turns: int = 6) -> None:
@@ -63,4 +62,4 @@ def talk_inspector(*, budget: int = 300, sessions: int = 3) -> Iterator[Inspecto
     with manager(settings=config(recent_k=2, ltm_hits_k=5)) as made:
         fill(made, sessions=sessions)
         made.ingest_text("The dinghy is moored at the third post of the old pier.", source_id="boats.md")
-        yield Inspector(made, Scope(), budget=budget)
+        yield Inspector(made, budget=budget)

@@ -16,7 +16,6 @@ from ctxkit.config import RetrievalConfig
 from ctxkit.errors import BudgetTooSmallError, ConfigError
 from ctxkit.inspector import FORMAT, VERSION, Inspection, Inspector, as_html, newest_question, write_html
 from ctxkit.inspector.inspecting import _rows
-from ctxkit.memory.scope import Scope
 from ctxkit.records import Record
 
 
@@ -101,7 +100,7 @@ def test_stages_of_ones_own_are_among_the_scores() -> None:
     settings = config().model_copy(update={"retrieval": RetrievalConfig(stages=stages)})
     with manager(settings=settings) as made:
         made.add_memory("The dinghy is moored.")
-        found = Inspector(made, Scope()).inspect(QUESTION)
+        found = Inspector(made).inspect(QUESTION)
     assert found["stages"] == list(stages)
     assert found["candidates"][0]["stages"]["test_inspector:longest"] == len("The dinghy is moored.")
     assert set(found["candidates"][0]["stages"]) == set(stages)
@@ -116,7 +115,7 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     """One endless turn does not make the page endless; the prompt itself stays whole."""
     with manager() as made:
         made.observe("word " * 20_000, "yes")
-        found = Inspector(made, Scope()).inspect("What was said?")
+        found = Inspector(made).inspect("What was said?")
     newest = next(row for row in found["candidates"] if row["part"] == "recent")
     assert len(newest["text"]) == 20_000 < newest["characters"]
     assert sum(len(part["text"]) for part in found["parts"]) > 30_000
@@ -165,7 +164,7 @@ def test_moments_that_no_calendar_has_are_on_no_timeline(moments: tuple[float, .
         store.upsert(
             [Record(str(m), "dinghy", None, {"_ctx_kind": "memory", "timestamp": m, "_ctx_seq": 0}) for m in moments]
         )
-        found = Inspector(made, Scope()).inspect(QUESTION)
+        found = Inspector(made).inspect(QUESTION)
     assert found["timeline"] is None
     assert len(found["candidates"]) == len(moments)
 
@@ -176,7 +175,7 @@ def test_any_span_of_time_makes_few_steps(years: float) -> None:
     with manager() as made:
         for share in (0.0, 0.4, 1.0):
             made.add_memory(f"dinghy {share}", {"timestamp": BEGAN + share * years * 31_557_600})
-        timeline = Inspector(made, Scope()).inspect(QUESTION)["timeline"]
+        timeline = Inspector(made).inspect(QUESTION)["timeline"]
     assert timeline is not None
     assert len(timeline["counts"]) <= 72
     assert sum(timeline["counts"]) == 3
@@ -188,7 +187,7 @@ def test_nothing_of_another_session_is_counted() -> None:
     with manager() as filled:
         fill(filled)
         filled.set_session("s1")
-        found = Inspector(filled, Scope(session_id="s1")).inspect(QUESTION)
+        found = Inspector(filled).inspect(QUESTION)
     assert {row["session"] for row in found["candidates"]} == {"s1"}
     assert found["timeline"] is not None
     assert sum(found["timeline"]["counts"]) == 6

@@ -65,11 +65,10 @@ def inspect(
     """  # noqa: D301 - \b is for the help formatter
     from ctxkit.errors import BudgetTooSmallError  # noqa: PLC0415 - start-up stays light
     from ctxkit.inspector import Inspector, newest_question  # noqa: PLC0415
-    from ctxkit.memory.scope import Scope  # noqa: PLC0415
 
     _check(settings, html, port, serve=serve, open_page=open_page)
     with settings.manager() as manager:
-        inspector = Inspector(manager, Scope(session_id=settings.session), budget=budget)
+        inspector = Inspector(manager, budget=budget)
         try:
             if previous is not None:
                 inspector.prepare(previous)
@@ -102,9 +101,9 @@ def _serve(inspector: Inspector, found: Inspection | None, port: int, *, open_pa
     from ctxkit.inspector import InspectorServer  # noqa: PLC0415
 
     with InspectorServer(inspector, port=port, shown=found) as server:
-        typer.echo(server.url)
-        say("Whoever has this link can ask this store. Ctrl-C ends it.")
         try:
+            typer.echo(server.url)
+            say("Whoever has this link can ask this store. Ctrl-C ends it.")
             if open_page:
                 _open(server.url)
             server.wait()

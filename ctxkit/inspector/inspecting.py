@@ -16,7 +16,6 @@ from ctxkit.inspector.document import FORMAT, VERSION, CandidateRow, Components,
 from ctxkit.inspector.timeline import timeline
 from ctxkit.manager import ContextManager
 from ctxkit.memory.entries import KIND, MEMORY
-from ctxkit.memory.scope import Scope
 from ctxkit.records import Record
 
 _LONGEST: Final = 20_000  # characters of one candidate; the prompt is always whole
@@ -25,13 +24,12 @@ _LONGEST: Final = 20_000  # characters of one candidate; the prompt is always wh
 class Inspector:
     """Builds the contexts of one manager and explains them, each compared with the one before.
 
-    `scope` is the manager's. Nothing else should build contexts with the manager meanwhile: what is stable is
+    Nothing else should build contexts with the manager meanwhile: what is stable is
     counted against the context that it built before. Safe to use from several threads.
     """
 
-    def __init__(self, manager: ContextManager, scope: Scope, *, budget: int | None = None) -> None:
+    def __init__(self, manager: ContextManager, *, budget: int | None = None) -> None:
         self._manager = manager
-        self._scope = scope
         self._budget = budget
         self._previous: ContextResult | None = None
         self._lock = threading.Lock()
@@ -53,7 +51,8 @@ class Inspector:
             result = self._manager.build(question, budget=self._budget)
             seconds = time.perf_counter() - began
             before, self._previous = self._previous, result
-        store = self._manager.long_term_memory.vault.store
+        memory = self._manager.long_term_memory
+        store = memory.vault.store
         records = {record.id: record for record in store.get([row.id for row in result.ledger]) if record is not None}
         stages = self._manager.config.retrieval.stages
         rows = list(_rows(result, records, stages))
@@ -63,7 +62,7 @@ class Inspector:
             "ctxkit": __version__,
             "made_at": time.time(),
             "question": result.question,
-            "session": self._scope.session_id,
+            "session": memory.scope.session_id,
             "budget": result.budget,
             "tokens": result.tokens,
             "seconds": seconds,
@@ -75,7 +74,7 @@ class Inspector:
             ],
             "stages": list(stages),
             "candidates": rows,
-            "timeline": timeline(store, self._scope, rows),
+            "timeline": timeline(store, memory.scope, rows),
             "previous": None if before is None else compare(before, result),
         }
 

@@ -228,6 +228,11 @@ class LongTermMemory:
         """Where the entries are."""
         return self._vault
 
+    @property
+    def scope(self) -> Scope:
+        """Whose entries these are."""
+        return self._scope
+
     def __getstate__(self) -> dict[str, Any]:
         return {"vault": self._vault, "scope": self._scope, "hidden": self._hidden}
 
