@@ -41,7 +41,7 @@ class FullDiskChecks(ElsewhereChecks):
         self, harness: Harness, tmp_path: Path, declared: Capabilities, metric: Metric, rng: np.random.Generator
     ) -> None:
         """A failure means that a full disk costs data that was there, or that a write that failed reports success."""
-        if type(harness).full_disk is not Harness.full_disk:
+        if _fills(harness):
             self._fill_by_harness(harness, tmp_path, declared, metric, rng)
             return
         folder = tmp_path / "small"
@@ -92,7 +92,8 @@ class FullDiskChecks(ElsewhereChecks):
         trial = _Trial(other.call, metric, declared, rng)
         trial.write()
         if declared.persistent and not other.call(scarcity.size_of, folder):
-            not_applicable("it keeps nothing in its folder, and the harness offers no full_disk()")
+            other_way = "see full_disk" if _fills(harness) else "and the harness offers no full_disk()"
+            not_applicable(f"it keeps nothing in its folder; {other_way}")
         trial.suffer(scarce)
         other.call("close")
         if declared.persistent:
@@ -114,6 +115,10 @@ class FullDiskChecks(ElsewhereChecks):
             with self.open(config, metric) as store:
                 trial.call = _caller(store)
                 trial.check("opened again after the disk had been full")
+
+
+def _fills(harness: Harness) -> bool:
+    return type(harness).full_disk is not Harness.full_disk
 
 
 class _Trial:
