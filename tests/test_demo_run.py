@@ -20,6 +20,7 @@ from ctxkit.demo.verdict import judge_probe, place_of
 from ctxkit.errors import CtxkitError
 from ctxkit.manager import ContextManager
 from ctxkit.plugins import get_registry
+from ctxkit.plugins.installing import pip_install
 
 COMMAND = [sys.executable, "-m", "ctxkit"]
 
@@ -95,28 +96,15 @@ def test_the_tally_is_that_of_the_questions(kept: tuple[Path, dict[str, Any]]) -
 
 
 def test_the_commands_at_the_end_work_as_printed(kept: tuple[Path, dict[str, Any]]) -> None:
-    """A user who copies the three lines gets three results, a folder name with a space included."""
+    """A user who copies the three lines sees the answers, a folder name with a space included."""
     folder, report = kept
-    assert len(report["next"]) == 3
-    for line in report["next"]:
+    for line, answer in zip(report["next"], ("Ralf with the epipen", "eleven brass tokens", "On disk"), strict=True):
         program = line.replace("ctxkit ", f"'{sys.executable}' -m ctxkit ", 1)
         done = subprocess.run(  # noqa: S602 - the line is meant for a shell
             program, shell=True, cwd=folder, capture_output=True, encoding="utf-8", check=False, timeout=60
         )
         assert done.returncode == 0, (line, done.stderr)
-        assert done.stdout.strip()
-    assert (
-        "hazelnuts"
-        in subprocess.run(  # noqa: S602 - as above
-            report["next"][0].replace("ctxkit ", f"'{sys.executable}' -m ctxkit ", 1),
-            shell=True,
-            cwd=folder,
-            capture_output=True,
-            encoding="utf-8",
-            check=True,
-            timeout=60,
-        ).stdout
-    )
+        assert answer in " ".join(done.stdout.split()), line
 
 
 def test_a_kept_folder_is_not_overwritten(kept: tuple[Path, dict[str, Any]]) -> None:
@@ -158,8 +146,8 @@ def test_without_an_embedder_it_runs_and_says_what_is_missing(tmp_path: Path) ->
     done = demo(cwd=tmp_path, CTXKIT_DISABLE_PLUGINS="ctxkit-static,ctxkit-faiss")
     assert done.returncode == 0, done.stderr
     assert "no embedder, search by words" in done.stdout
-    assert "pip install ctxkit-static" in done.stdout
-    assert "pip install ctxkit-faiss" in done.stdout
+    assert pip_install("ctxkit-static") in done.stdout
+    assert pip_install("ctxkit-faiss") in done.stdout
 
 
 @pytest.fixture
@@ -168,8 +156,11 @@ def papers(tmp_path: Path) -> Path:
     folder = tmp_path / "papers"
     folder.mkdir()
     (folder / "bees.md").write_text(
-        "# Bees\n\n## Feeding in a hard winter\n\nA colony of average size needs about eighteen kilograms of\n"
-        "honey to see the spring. Fondant comes second.\n\n## One\n\nToo short a heading for a question it is.\n"
+        "# Bees\n\n## What does a colony need in winter?\n\n"
+        "A colony of average size needs about eighteen kilograms of\n"
+        "honey to see the spring. Fondant comes second.\n\n## Why?\n\nToo short a heading for a question it is.\n\n"
+        "## Other seasons\n\n"
+        "Bees that find nothing in June starve as well as those in January do.\n"
     )
     (folder / "harbour.txt").write_text(
         "The harbour master keeps a ledger of every anchor that was ever lost in the basin.\n\n"
@@ -230,11 +221,11 @@ def test_an_interrupted_show_ends_quietly(
 
 
 def test_probes_come_from_different_files_and_stay_the_same(papers: Path) -> None:
-    """Headings become questions where there are any, rare words elsewhere, and no run differs."""
+    """Headings that ask become questions where there are any, rare words elsewhere, and no run differs."""
     made = probes.probes(papers)
     assert made == probes.probes(papers)
     assert [Path(probe.source).name for probe in made] == ["bees.md", "harbour.txt", "harbour.txt"]
-    assert made[0].question == "Feeding in a hard winter"
+    assert made[0].question == "What does a colony need in winter?"
     assert made[0].expected.startswith("A colony of average size")
     assert made[1].question.startswith("What is said about ")
     for probe in made:
@@ -286,16 +277,6 @@ def test_the_documentation_is_in_every_installation(monkeypatch: pytest.MonkeyPa
     assert "hazelnuts" not in pages["README.md"], "the README's picture of the demo answers its questions"
     monkeypatch.setattr(documentation, "_DISTRIBUTION", "no-such-distribution")
     assert documentation._readme() == ""
-
-
-def test_only_a_checkout_has_docs_to_read(tmp_path: Path) -> None:
-    """In site-packages a neighbour's docs folder is not ours."""
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "page.md").write_text("# Page\n")
-    (tmp_path / "README.md").write_text("# Read me\n")
-    assert documentation._checkout_pages(tmp_path) == []
-    (tmp_path / "pyproject.toml").write_text("")
-    assert documentation._checkout_pages(tmp_path) == [tmp_path / "README.md", tmp_path / "docs" / "page.md"]
 
 
 def test_the_second_process_reports_its_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctxkit.cli.errors import INTERRUPTED, say
+from ctxkit.cli.errors import interrupted
 from ctxkit.cli.output import print_json, progress
 from ctxkit.cli.settings import Settings
 
@@ -56,8 +56,7 @@ def demo(
         with _folder(keep) as folder:
             report = _show(settings, folder, path, question or [], keep)
     except KeyboardInterrupt:
-        say(f"Interrupted. What was stored is safe in {keep}." if keep else "Interrupted.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise interrupted(f"Interrupted. What was stored is safe in {keep}." if keep else "Interrupted.") from None
     if settings.as_json:
         print_json(report)
 
@@ -183,5 +182,5 @@ def next_commands(keep: Path | None, path: Path | None, files: dict[str, Any] | 
 def _ask(store: str) -> list[str]:
     return [
         f"ctxkit query 'who is allergic to hazelnuts?' --store {store}",
-        f"ctxkit context 'when do we open?' --store {store}",
+        f"ctxkit context 'what did Teddy find?' --store {store}",
     ]

@@ -28,8 +28,8 @@ _WORD = re.compile(r"\w+")
 _WIDEST = 120
 _TELLING = 3  # letters that a word needs to say something
 _GIVES = {
-    "embedder static": "`pip install ctxkit-static` gives search by meaning, not only by words.",
-    "vector store faiss": "`pip install ctxkit-faiss` gives faster search in large stores.",
+    "embedder static": ("ctxkit-static", "search by meaning, not only by words."),
+    "vector store faiss": ("ctxkit-faiss", "faster search in large stores."),
 }
 
 
@@ -42,10 +42,13 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
-def print_json(value: object) -> None:
-    """Write one JSON value and a line end to standard output; no character in it can steer a terminal."""
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """Write one JSON value and a line end to standard output; no character in it can steer a terminal.
+
+    Without an `indent` it is one line.
+    """
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    written = json.dumps(value, ensure_ascii=not unicode, indent=2)
+    written = json.dumps(value, ensure_ascii=not unicode, indent=indent)
     sys.stdout.write(_CONTROL.sub(_escaped, written) + "\n")
 
 
@@ -142,9 +145,9 @@ def token_legend(parts: Mapping[str, int], target: Console) -> Text:
 
 @contextmanager
 def progress(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int, object], None]]:
-    """Show a bar on standard error while the block runs, if that is a terminal; yields `update(done, total, what)`."""
+    """Show a bar on standard error while the block runs, if one can move there; yields `update(done, total, what)`."""
     target = console(stderr=True)
-    if quiet or not target.is_terminal:
+    if quiet or not target.is_interactive:
         yield lambda _done, _total, _what: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
@@ -172,8 +175,14 @@ def plain(value: Any) -> str:
 
 def fallback_lines(stats: Mapping[str, Any]) -> list[str]:
     """Return which default components are not installed, what stands in, and what installing them gives."""
+    from ctxkit.plugins.installing import pip_install  # noqa: PLC0415 - start-up stays light
+
     lines = []
     for line in stats["fallbacks"]:
         lines.append(f"Note: {line}.")
-        lines.extend(f"      {how}" for name, how in _GIVES.items() if name in line)
+        lines.extend(
+            f"      `{pip_install(distribution)}` gives {gain}"
+            for name, (distribution, gain) in _GIVES.items()
+            if name in line
+        )
     return lines

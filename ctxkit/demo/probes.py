@@ -1,4 +1,4 @@
-"""Questions that a reader's own files answer, made from the files: headings, and sentences with rare words."""
+"""Questions that a reader's own files answer, made from the files: headings that ask, sentences with rare words."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _SENTENCE = re.compile(
     r"""
     (?: ^[ \t]*(?:\#[ ]|["']{3})? | (?<=[.!?][ ]) )
-    ( [A-Z] (?: [^.!?\n|<>{}] | \n(?![ \t]*(?:\n|[#*|>-])) ){30,180} [.!?] )
+    ( [A-Z] (?: [^.!?\n|<>{}\\] | \n(?![ \t]*(?:\n|[#*|>-])) ){30,180} [.!?] )
     (?=\s|$)
     """,
     re.MULTILINE | re.VERBOSE,
 )
+_ASKS = re.compile(r"(?:how|what|when|where|which|who|why)\b|.*\?$", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{5,}")
 _RARE_WORDS = 4
 _MARKDOWN = (".md", ".markdown")
@@ -85,14 +86,14 @@ def _of_file(source: str, text: str, spread: Counter[str], headings: Counter[str
 
 
 def _from_headings(text: str, headings: Counter[str]) -> Iterator[tuple[str, str]]:
-    """Yield a heading that only one place has with the first sentence below it."""
+    """Yield a heading that asks something and that only one place has, with the first sentence below it."""
     marks = list(_HEADING.finditer(text))
     for place, mark in enumerate(marks):
-        heading = mark.group(1)
+        heading = mark.group(1).strip("`* ")
         end = marks[place + 1].start() if place + 1 < len(marks) else len(text)
         below = _SENTENCE.search(text, mark.end(), end)
-        if below and len(_words(heading)) > 1 and headings[heading.lower()] == 1:
-            yield heading.strip("`* "), below.group(1)
+        if below and _ASKS.match(heading) and len(_words(heading)) > 1 and headings[mark.group(1).lower()] == 1:
+            yield heading, below.group(1)
 
 
 def _from_sentences(text: str, spread: Counter[str]) -> list[tuple[_Rank, tuple[str, str]]]:

@@ -33,6 +33,5 @@ def _imported(component: Component) -> Result:
     except CtxkitError as exc:
         return of_error(exc, component.name)
     except Exception as exc:  # noqa: BLE001 - a library that is there may be broken in any way
-        broken = of_error(exc, component.name)
-        return Result("problem", broken.subject, broken.found, f"{component.spec.install_hint or 'install it'} again.")
+        return of_error(exc, component.name, fix=f"{component.install_hint or 'install it'} again.")
     return Result("ok", component.name, f"{', '.join(modules)} in {time.perf_counter() - began:.2f} s")

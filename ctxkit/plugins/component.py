@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ctxkit.interfaces import BackendSpec, Kind
+from ctxkit.plugins.installing import localized
 
 if TYPE_CHECKING:
     import typer
@@ -87,6 +88,11 @@ class Component:
         """The name as `distribution:name`, which is never ambiguous."""
         return f"{self.plugin.distribution}:{self.spec.name}"
 
+    @property
+    def install_hint(self) -> str:
+        """The line that installs what it requires, "" when its plugin names none; see `localized`."""
+        return localized(self.spec.install_hint)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the announcement as plain JSON values, sets sorted so that two runs print the same."""
         return {
@@ -97,7 +103,7 @@ class Component:
             "version": self.plugin.version,
             "summary": self.spec.summary,
             "requires": list(self.spec.requires),
-            "install_hint": self.spec.install_hint,
+            "install_hint": self.install_hint,
             "capabilities": self.spec.capabilities.model_dump(mode="json"),
         }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ctxkit.interfaces import Kind
 from ctxkit.plugins.component import normalized
+from ctxkit.plugins.installing import pip_install
 
 _DISTRIBUTIONS: Mapping[tuple[Kind, str], str] = {
     ("embedder", "openai"): "ctxkit-openai",
@@ -30,4 +31,4 @@ def known_names(kind: Kind) -> list[str]:
 def install_line(kind: Kind, name: str) -> str | None:
     """Return the command that installs the component, or None when it is not one of the project's own."""
     distribution = _DISTRIBUTIONS.get((kind, normalized(name)))
-    return f"pip install {distribution}" if distribution else None
+    return pip_install(distribution) if distribution else None

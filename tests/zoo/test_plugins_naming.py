@@ -11,6 +11,7 @@ import pytest
 from ctxkit.errors import AmbiguousPluginError, ConfigError, PluginLoadError, PluginNotFoundError
 from ctxkit.interfaces import Kind
 from ctxkit.plugins import KINDS, PluginRegistry, install_line
+from ctxkit.plugins.installing import pip_install
 
 Install = Callable[..., Path]
 Discover = Callable[..., PluginRegistry]
@@ -155,11 +156,11 @@ def test_distribution_found_twice(good: Install, discover: Discover, tmp_path: P
     [
         ("tokenizer", "alhpa", "there is alpha, beta. Fix: did you mean 'alpha'?"),
         ("tokenizer", "acme-one:alhpa", "did you mean 'alpha'?"),
-        ("tokenizer", "tiktoken", "Fix: pip install ctxkit-tiktoken"),
-        ("vector_store", "faiss", "there is none. Fix: pip install ctxkit-faiss"),
-        ("vector_store", "ctxkit-faiss:faiss", "Fix: pip install ctxkit-faiss"),
-        ("vector_store", "fiass", "did you mean 'faiss'? pip install ctxkit-faiss"),
-        ("embedder", "sentence_transformers", "Fix: pip install ctxkit-sentence-transformers"),
+        ("tokenizer", "tiktoken", f"Fix: {pip_install('ctxkit-tiktoken')}"),
+        ("vector_store", "faiss", f"there is none. Fix: {pip_install('ctxkit-faiss')}"),
+        ("vector_store", "ctxkit-faiss:faiss", f"Fix: {pip_install('ctxkit-faiss')}"),
+        ("vector_store", "fiass", f"did you mean 'faiss'? {pip_install('ctxkit-faiss')}"),
+        ("embedder", "sentence_transformers", f"Fix: {pip_install('ctxkit-sentence-transformers')}"),
         ("tokenizer", "qqqqq", "ctxkit plugins list"),
         ("vectorstore", "faiss", "use one of vector_store, embedder, tokenizer, llm"),
     ],
@@ -178,7 +179,7 @@ def test_unknown_name(good: Install, discover: Discover, kind: Kind, name: str, 
 
 def test_install_line() -> None:
     """The project's own components are known by kind and name."""
-    assert install_line("llm", "openai") == "pip install ctxkit-openai"
+    assert install_line("llm", "openai") == pip_install("ctxkit-openai")
     assert install_line("tokenizer", "openai") is None
 
 

@@ -74,7 +74,7 @@ class AnnouncementChecks(StoreChecks):
         assert self.subject is None or required, f"`requires` does not name what it needs:\n{error['trace']}"
         assert error["type"] == "MissingDependencyError", error["trace"]
         assert "install" in error["fix"], "the fix has to be the line that installs what is missing"
-        assert self.subject is None or self.subject.spec.install_hint in error["fix"]
+        assert self.subject is None or self.subject.component.install_hint in error["fix"]
 
     @covers(clauses.ANNOUNCEMENT)
     def test_instances_share_nothing(
@@ -112,6 +112,11 @@ class AnnouncementChecks(StoreChecks):
             shown = config.model_copy(update={name: value})
             for text in (repr(shown), str(shown), shown.model_dump_json()):
                 assert _SECRET not in text, f"the option {name} is shown in full: make it a pydantic SecretStr"
+
+    @covers(clauses.ANNOUNCEMENT, clauses.CAPABILITIES)
+    def test_announced_as_configured(self, config: BackendConfig) -> None:
+        """A failure means that a store is chosen for what it announces, and then does something else, or refuses."""
+        self.check_announced(type(config))
 
     def _asked(self, config: BackendConfig, metric: Metric, hidden: list[str] | None = None) -> dict[str, Any]:
         """Return what a fresh interpreter finds when some modules are hidden from it."""
