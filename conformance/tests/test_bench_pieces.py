@@ -16,11 +16,13 @@ from ctxkit_conformance.bench.baseline import Baseline
 from ctxkit_conformance.bench.figures import BenchReport, Figure, StoreResult, Target
 from ctxkit_conformance.bench.plot import check
 from ctxkit_conformance.bench.private_memory import private_bytes
+from ctxkit_conformance.bench.probe import revealed
 from ctxkit_conformance.bench.scan import Scan
 from ctxkit_conformance.bench.show import limit, shown
 from ctxkit_conformance.bench.sqlite_rows import BareWriter, TextRows
 from ctxkit_conformance.bench.timing import in_turns
 from ctxkit_conformance.bench.truth import last_similarities, recall
+from pydantic import SecretStr
 
 from ctxkit.errors import ConfigError, MissingDependencyError
 
@@ -304,3 +306,9 @@ def test_a_chart_without_matplotlib_is_refused_before_measuring(monkeypatch: pyt
     with pytest.raises(MissingDependencyError) as caught:
         check(Path("chart.svg"))
     assert caught.value.fix == "pip install 'ctxkit-conformance[bench]'"
+
+
+def test_the_process_that_opens_anew_gets_the_password() -> None:
+    """Options with a secret, also one among headers, arrive as they were given; without it no server lets it in."""
+    options = {"conninfo": SecretStr("password=x"), "headers": {"token": SecretStr("y")}, "pool_size": 2}
+    assert revealed(options) == {"conninfo": "password=x", "headers": {"token": "y"}, "pool_size": 2}

@@ -10,13 +10,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pydantic import SecretStr
+from pydantic_core import to_jsonable_python
 
 from ctxkit.interfaces import CollectionSpec
 from ctxkit_conformance.bench import baselines
@@ -62,7 +64,7 @@ def probed(stage: Stage, *, raw: bool) -> Opened:
     job = replace(stage.job, folder=str(stage.folder))
     request = Request(
         asdict(job),
-        dict(stage.parameters),
+        to_jsonable_python(revealed(stage.config.model_dump())),
         stage.spec.model_dump(mode="json"),
         stage.baseline_target if raw else "",
         str(stage.folder / "raw"),
@@ -78,6 +80,13 @@ def probed(stage: Stage, *, raw: bool) -> Opened:
     if done.returncode:
         raise RuntimeError(f"the process that opens it anew ended with {done.returncode}: {done.stderr[-1000:]}")
     return Opened(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def revealed(value: Any) -> Any:
+    """Return options with their secrets readable: for the pipe to the process that connects, and printed nowhere."""
+    if isinstance(value, Mapping):
+        return {name: revealed(each) for name, each in value.items()}
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def main() -> None:
