@@ -34,6 +34,12 @@ STYLE = """
   rect { fill: #f4f6fb; stroke: #b9c3d8 }
   .ground { fill: #ffffff; stroke: none }
   path { stroke: #6b7690; fill: none }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e3e8f2 }
+    .group { fill: #aebbd2 }
+    rect { fill: #1a2130; stroke: #3b4761 }
+    .ground { fill: #0d1017 }
+  }
 """
 
 

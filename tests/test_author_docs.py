@@ -8,24 +8,18 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from doc_blocks import ROOT, blocks
 
 from ctxkit import hookspecs
 from ctxkit.interfaces import Capabilities, EmbedderCapabilities, LLMCapabilities, TokenizerCapabilities
 from ctxkit.interfaces.values import CheckedValue
 from ctxkit.plugins import PluginRegistry, hooks
 
-AUTHORS = Path(__file__).parents[1] / "docs" / "authors"
-BLOCK = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(page: str) -> Iterator[tuple[str, str, str]]:
-    """Yield language, file name ("" for none) and text of each fenced block."""
-    yield from BLOCK.findall((AUTHORS / page).read_text(encoding="utf-8"))
+AUTHORS = ROOT / "docs" / "authors"
 
 
 class Reader:
@@ -38,14 +32,16 @@ class Reader:
 
     def follow(self, page: str, project: str) -> None:
         """Write every file and run every command of the page, in order."""
-        for language, name, text in blocks(page):
-            if language == "console":
-                for line in text.splitlines():
-                    self.run(line.removeprefix("$ "))
-            elif name == "pyproject.toml":
-                self.replace_line(self.folder / project / name, text)
-            elif name:
-                (self.folder / project / name).write_text(text, encoding="utf-8")
+        for block in blocks(AUTHORS / page):
+            file = self.folder / project / block.title
+            if block.language == "console":
+                for command in block.commands:
+                    if not command.needs:
+                        self.run(command.line)
+            elif block.title == "pyproject.toml":
+                self.replace_line(file, block.text)
+            elif block.title:
+                file.write_text(block.text, encoding="utf-8")
 
     def replace_line(self, file: Path, line: str) -> None:
         """Put one line of TOML in the place of the line with the same key."""
@@ -146,21 +142,6 @@ def test_the_code_of_the_tutorial_is_clean(tutorial: Reader) -> None:
     tutorial.python("-m", "ruff", "check", "--no-cache", ".", cwd=project)
     tutorial.python("-m", "ruff", "format", "--no-cache", "--check", ".", cwd=project)
     tutorial.python("-m", "mypy", "--cache-dir", os.devnull, cwd=project)
-
-
-def test_a_plugin_in_one_file(tmp_path: Path) -> None:
-    """The file of the page on private plugins works with the command that stands below it."""
-    reader = Reader(tmp_path)
-    reader.follow("private.md", ".")
-    assert reader.done == ["ctxkit -p my_tokenizer.py plugins list"]
-    assert "characters" in reader.run(reader.done[0])
-
-
-def test_the_first_command_of_the_index(tmp_path: Path) -> None:
-    """A reader who pastes it has a project."""
-    reader = Reader(tmp_path)
-    reader.follow("index.md", ".")
-    assert (tmp_path / "ctxkit-acme" / "pyproject.toml").is_file()
 
 
 @pytest.mark.parametrize("kind", [Capabilities, EmbedderCapabilities, TokenizerCapabilities, LLMCapabilities])
