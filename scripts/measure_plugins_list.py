@@ -1,4 +1,4 @@
-"""Print how long `ctxkit plugins list` takes beside `import ctxkit.cli`, with ten plugins installed.
+"""Print how long `ctxkit plugins list` takes beside `import ctxkit.cli.app`, with ten plugins installed.
 
 Paired runs in turn, so that both meet the same load of the machine; what counts is the ratio of the medians. The
 processor time of the processes is printed too: on a busy machine it is the steadier of the two. Bytecode is there, as
@@ -19,7 +19,7 @@ from pathlib import Path
 
 PLUGINS = 10
 RUNS = 30
-BASE = ("-c", "import ctxkit.cli")
+BASE = ("-c", "import ctxkit.cli.app")
 LISTS = {"plugins list": ("-m", "ctxkit", "plugins", "list"), "--json": ("-m", "ctxkit", "plugins", "list", "--json")}
 SOURCE = """
 from ctxkit.hookspecs import hookimpl
@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(PLUGINS):
             _install(Path(scratch), f"measured{number}")
-        commands = {"import ctxkit.cli": BASE, **LISTS}
+        commands = {"import ctxkit.cli.app": BASE, **LISTS}
         environ = {**os.environ, "PYTHONPATH": scratch, "PYTHONPYCACHEPREFIX": f"{scratch}/bytecode"}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for command in commands.values():
@@ -46,7 +46,7 @@ def main() -> None:
         runs = [{name: _run(command, environ) for name, command in commands.items()} for _ in range(RUNS)]
     wall, cpu = ({name: statistics.median(run[name][part] for run in runs) for name in commands} for part in (0, 1))
     for name in commands:
-        ratios = f"{wall[name] / wall['import ctxkit.cli']:.2f} x", f"{cpu[name] / cpu['import ctxkit.cli']:.2f} x"
+        ratios = f"{wall[name] / wall['import ctxkit.cli.app']:.2f} x", f"{cpu[name] / cpu['import ctxkit.cli.app']:.2f} x"
         print(f"{name:20} {wall[name]:6.1f} ms {ratios[0]:>8}   processor {cpu[name]:6.1f} ms {ratios[1]:>8}")
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from ctxkit.cli import run
+from ctxkit.cli.app import app
 
 
 @dataclass
@@ -55,13 +57,35 @@ def make_notes(tmp_path: Path) -> Path:
     return folder
 
 
-def assert_error(outcome: Outcome, *words: str) -> None:
-    """The failure is said in fewer than four lines on standard error: cause, fix, no traceback."""
-    assert outcome.code == 1, outcome
-    assert outcome.out == ""
+def every_command() -> dict[tuple[str, ...], Any]:
+    """Return each command by the words that name it, those of installed plugins included."""
+    root = typer.main.get_command(app)
+    context = root.make_context("ctxkit", [], resilient_parsing=True)
+
+    def below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+        for name in group.list_commands(context):
+            each = group.get_command(context, name)
+            if hasattr(each, "commands"):
+                yield from below(each, (*words, name))
+            else:
+                yield (*words, name), each
+
+    return dict(below(root, ()))
+
+
+def assert_error(outcome: Outcome, *words: str, code: int = 1) -> None:
+    """The failure is said in fewer than four lines on standard error: cause, fix, no traceback; --json says it too."""
+    assert outcome.code == code, outcome
     lines = outcome.err.splitlines()
     assert len(lines) < 4, lines
-    assert lines[-2].startswith("Error: ")
-    assert lines[-1].startswith("Fix: ")
+    assert "Traceback" not in outcome.err
+    cause, fix = lines[-2:]
+    assert cause.startswith("Error: ")
+    assert fix.startswith("Fix: ")
     for word in words:
         assert word in outcome.err
+    if outcome.out:
+        said = outcome.json
+        assert said["kind"] == "error"
+        assert said["error"]["message"] in cause
+        assert said["error"]["fix"] == fix.removeprefix("Fix: ")

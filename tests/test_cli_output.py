@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import typer
 
+from ctxkit import cli
 from ctxkit.cli import errors, output
 from ctxkit.cli.memory_commands import day, origin
 from ctxkit.cli.settings import Settings
@@ -21,6 +24,43 @@ def test_an_interruption_ends_with_130() -> None:
     with pytest.raises(typer.Exit) as caught, errors.reported():
         raise KeyboardInterrupt
     assert caught.value.exit_code == 130
+
+
+def test_an_interruption_while_it_starts_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever presses Ctrl-C before a command began sees no traceback either."""
+
+    def interrupt(_arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert (caught.value.code, capsys.readouterr().err) == (130, "Interrupted.\n")
+
+
+def test_an_output_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be written is no success."""
+    with suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert cli.run(["--version"]) == 1
+    assert capsys.readouterr().err.startswith("Error: No space left on device.\nFix: ")
+
+
+@pytest.mark.parametrize(("kind", "moves"), [("dumb", False), ("xterm", True)])
+def test_a_bar_moves_only_where_it_can(
+    kind: str,
+    moves: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A terminal that cannot go back in a line gets no bar, and no blank line for one."""
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with output.progress("Counting") as update:
+        update(1, 2, "one")
+    assert ("Counting" in capsys.readouterr().err) is moves
 
 
 def test_an_error_names_backend_and_collection(capsys: pytest.CaptureFixture[str]) -> None:

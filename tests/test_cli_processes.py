@@ -16,6 +16,7 @@ import pytest
 
 COMMAND = [sys.executable, "-m", "ctxkit"]
 FILES = 1500
+PLAIN = ("--set", "vector_store.provider=exact", "--set", "embedder.provider=none")
 HEAVY = ("anthropic", "chromadb", "faiss", "hnswlib", "openai", "sentence_transformers", "tokenizers", "torch")
 
 
@@ -139,6 +140,20 @@ def test_a_reader_that_goes_away_is_no_error(many: Path, tmp_path: Path) -> None
     assert "BrokenPipe" not in done.stderr
 
 
+def test_closed_streams_are_no_error(tmp_path: Path) -> None:
+    """Started with all three standard streams closed, a chat answers nobody, ends well, and keeps its turn whole."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *COMMAND, "chat", "--once", "Where is it?", *PLAIN],
+        cwd=tmp_path,
+        env=environment(),
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    (hit,) = as_json("query", "where", *PLAIN, cwd=tmp_path)["hits"]
+    assert "Where is it?" in hit["text"]
+
+
 def test_without_a_terminal_there_are_no_control_characters(many: Path, tmp_path: Path) -> None:
     """Output into a file or a log has neither colours nor a moving bar."""
     for arguments in (["ingest", str(many / "00001.txt")], ["stats"], ["query", "note"], ["plugins", "list"]):
@@ -206,11 +221,13 @@ def test_no_encoding_makes_a_command_fail(many: Path, tmp_path: Path) -> None:
 
 
 def test_importing_the_command_line_is_light() -> None:
-    """Start-up loads neither numpy nor pydantic, and listing plugins no heavy library."""
-    light = "[name for name in ('numpy', 'pydantic', 'rich.console') if name in sys.modules]"
-    program = f"import sys, ctxkit.cli; print(*{light})"
+    """Start-up loads no command before it heeds Ctrl-C, and neither numpy nor pydantic; listing loads nothing heavy."""
+    program = (
+        "import sys, ctxkit.cli; print('typer' in sys.modules); import ctxkit.cli.app; "
+        "print(*[name for name in ('numpy', 'pydantic', 'rich.console') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == ""
+    assert done.stdout.split() == ["False"]
     program = (
         "import sys, ctxkit.cli; code = ctxkit.cli.run(['plugins', 'list']); "
         f"sys.exit(code or ' '.join(name for name in {HEAVY!r} if name in sys.modules) or None)"
@@ -218,3 +235,15 @@ def test_importing_the_command_line_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "exact" in done.stdout
+
+
+def test_a_command_on_a_store_loads_nothing_that_moves_one(tmp_path: Path) -> None:
+    """Each asks where its store is; what copies, compares and exports one waits until it is asked for."""
+    program = (
+        "import sys, ctxkit.cli; code = ctxkit.cli.run(['stats']); "
+        "print(code, *sorted(name for name in sys.modules if name.startswith('ctxkit.moving')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "ctxkit.moving", "ctxkit.moving.places"]

@@ -24,7 +24,7 @@ from ctxkit.cli import (
     scaffold_command,
     store_commands,
 )
-from ctxkit.cli.errors import reported
+from ctxkit.cli.errors import ClickError, reported
 from ctxkit.cli.settings import (
     ConfigOption,
     DebugOption,
@@ -36,7 +36,8 @@ from ctxkit.cli.settings import (
     StoreOption,
     command,
 )
-from ctxkit.cli.start import QuickGroup
+from ctxkit.cli.start import QuickGroup, named
+from ctxkit.cli.usage import explained, is_help
 from ctxkit.errors import CtxkitError
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ class Group(QuickGroup):
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         found = (each for each in _plugin_commands(ctx) if each.name == cmd_name)
-        return next((typer.main.get_command(each.app) for each in found), None)
+        return next((named(typer.main.get_command(each.app)) for each in found), None)
+
+    def invoke(self, ctx: Any) -> None:
+        """Run the command, with the errors and interruptions of a plugin's told as those of ours are."""
+        with reported(debug=ctx.params["debug"], as_json=ctx.params["as_json"]):
+            super().invoke(ctx)
 
 
 def _plugin_commands(ctx: Any) -> list[Command]:
@@ -151,16 +157,23 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows a question mark; no text makes a command fail.
             stream.reconfigure(errors="replace")
+    root_command = named(typer.main.get_command(app))
     try:
-        with reported(debug="--debug" in arguments):
-            typer.main.get_command(app)(list(arguments), prog_name="ctxkit")
+        with reported(debug="--debug" in arguments, as_json="--json" in arguments):
+            return _run(root_command, list(arguments))
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except typer.Exit as exc:
         return exc.exit_code
-    return 0
 
 
-def main() -> None:
-    """Run the command line of this process and leave with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+def _run(root_command: Any, arguments: list[str]) -> int:
+    try:
+        # Its own mode would say errors in its own way.
+        code: int | None = root_command.main(arguments, prog_name="ctxkit", standalone_mode=False)
+    except ClickError as exc:
+        if not is_help(exc):
+            raise explained(exc, arguments) from exc
+        exc.show()
+        code = exc.exit_code
+    return code or 0

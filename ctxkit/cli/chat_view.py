@@ -19,7 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ctxkit.chat import Conversation, Reply
 from ctxkit.chat.commands import Figures, Forgotten, Found, Help, Outcome, Sent, Sessions
-from ctxkit.chat.conversation import error_as_dict
+from ctxkit.cli.errors import error_as_json
 from ctxkit.cli.memory_commands import day, origin, show_account
 from ctxkit.cli.output import console, counted, harmless, number, shortened, size
 from ctxkit.cli.plain import table
@@ -97,7 +97,7 @@ class JsonLines(View):
 
     def failed(self, error: CtxkitError) -> None:
         """Write cause and fix."""
-        self._write({"kind": "error", "error": error_as_dict(error)})
+        self._write(error_as_json(error))
 
     def _write(self, value: dict[str, Any]) -> None:
         sys.stdout.write(f"{json.dumps(value)}\n")

@@ -12,7 +12,7 @@ import typer
 
 from ctxkit.cli import plain
 from ctxkit.cli.config_command import FixOption, StrictOption
-from ctxkit.cli.errors import say
+from ctxkit.cli.errors import UsageError
 from ctxkit.cli.output import counted, print_json, progress
 from ctxkit.cli.settings import DEFAULT_STORE, STORE_VARIABLE, Settings
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ctxkit.doctor.running import Examined
 
 _COLOURS = {"ok": "green", "not checked": "cyan", "warning": "yellow", "problem": "red"}
-_USAGE = 2
 
 
 def doctor(
@@ -56,9 +55,7 @@ def doctor(
 
     unknown = [name for name in only or () if name not in CHECKS]
     if unknown:
-        say(f"Error: there is no check {' or '.join(unknown)}.")
-        say(f"Fix: choose of {', '.join(CHECKS)}.")
-        raise typer.Exit(_USAGE)
+        raise UsageError(f"--only: there is no check {' or '.join(unknown)}.", fix=f"choose of {', '.join(CHECKS)}.")
     names = [name for name in CHECKS if not only or name in only]
     began = time.perf_counter()
     made: list[Examined] = []

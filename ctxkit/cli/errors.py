@@ -1,6 +1,7 @@
 """From exceptions to the lines that a user reads, and to exit codes.
 
 0: done. 1: an error, said as `Error: cause` and `Fix: what to do`. 2: the command line was wrong. 130: interrupted.
+Under --json standard output gets the error too, as one value on one line.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ctxkit.cli.output import harmless
+from ctxkit.cli.output import harmless, print_json, shortened
 from ctxkit.errors import CtxkitError
 
 if TYPE_CHECKING:
@@ -25,54 +27,107 @@ if TYPE_CHECKING:
 else:
     _StreamHandler = logging.StreamHandler  # generic at run time from Python 3.11 on
 
-INTERRUPTED = 130
+_USAGE = 2
+_INTERRUPTED = 130
+_LONGEST = 120  # characters of a path
 _SAFE = "Interrupted. What was stored is safe."
 
 
+ClickError: Any = typer.BadParameter.__mro__[2]
+"""The base of what typer raises about a command line; it keeps click's classes to itself, in newer versions a copy."""
+
+
+class UsageError(CtxkitError):
+    """The command line is wrong."""
+
+
+class UnforeseenError(CtxkitError):
+    """Something that nobody raised on purpose."""
+
+
 @contextmanager
-def reported(*, debug: bool = False, interrupted: str = _SAFE) -> Iterator[None]:
-    """Run a command: its errors become two lines on standard error and exit code 1, tracebacks only under `debug`."""
+def reported(*, debug: bool = False, as_json: bool = False) -> Iterator[None]:
+    """Run a command: its errors become two lines on standard error and an exit code, tracebacks only under `debug`.
+
+    Under `as_json` they go to standard output too, for a program.
+    """
     with _logging(debug=debug):
         try:
             yield
             sys.stdout.flush()
-        except CtxkitError as exc:
-            if debug:
-                traceback.print_exc()
-            complain(exc)
-            raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            say(interrupted)
-            raise typer.Exit(INTERRUPTED) from None
+            raise interrupted() from None
         except BrokenPipeError:
-            # Whoever read our output has gone. At exit Python flushes once more, so that must go nowhere.
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go_of_output()
             raise typer.Exit(1) from None
-        except (typer.Exit, typer.Abort):
+        except typer.Abort:
+            say("Aborted.")
+            raise typer.Exit(1) from None
+        except (typer.Exit, ClickError):
             raise
         except Exception as exc:  # noqa: BLE001 - whatever it is, nobody who only uses a command wants its traceback
             if debug:
                 traceback.print_exc()
-            from ctxkit.plugins.failures import one_line  # noqa: PLC0415 - start-up stays light
-
-            say(f"Error: {one_line(exc)}")
-            say("Fix: --debug shows where it happened; if it is a fault of ctxkit, tell its authors.")
-            raise typer.Exit(1) from None
+            error = exc if isinstance(exc, CtxkitError) else _unforeseen(exc)
+            complain(error, as_json=as_json)
+            raise typer.Exit(_USAGE if isinstance(error, UsageError) else 1) from None
 
 
-def complain(error: CtxkitError) -> None:
-    """Print cause and fix of an error, one line each."""
+def interrupted(line: str = _SAFE) -> typer.Exit:
+    """Say what Ctrl-C means for what was under way; return what ends the command."""
+    say(line)
+    return typer.Exit(_INTERRUPTED)
+
+
+def complain(error: CtxkitError, *, as_json: bool = False) -> None:
+    """Print cause and fix of an error, one line each; `as_json` also as JSON on standard output."""
     where = "/".join(part for part in (error.backend, error.collection) if part)
     say(f"Error: {where}: {error.message}" if where else f"Error: {error.message}")
     if error.fix:
         say(f"Fix: {error.fix}")
+    if as_json:
+        with suppress(OSError, ValueError):
+            print_json(error_as_json(error), indent=None)
+            sys.stdout.flush()
+
+
+def error_as_json(error: CtxkitError) -> dict[str, Any]:
+    """Return what a program reads of an error."""
+    return {"kind": "error", "error": {"type": type(error).__name__, "message": error.message, "fix": error.fix}}
 
 
 def say(line: str) -> None:
     """Print one line on standard error, whatever stands in it."""
     with suppress(OSError, ValueError):
         print(" ".join(harmless(line).split()), file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+
+
+def _unforeseen(exc: Exception) -> CtxkitError:
+    """Return cause and fix of an exception that is not ours; what an operating system refuses, users can often mend."""
+    from ctxkit.plugins.failures import one_line  # noqa: PLC0415 - start-up stays light
+
+    if isinstance(exc, FileNotFoundError) and _nowhere():
+        return UnforeseenError("the current folder is gone.", fix="change to a folder that is there: cd ~")
+    if isinstance(exc, OSError) and exc.strerror:
+        named = "" if exc.filename is None else f"{shortened(str(exc.filename), _LONGEST)}: "
+        fix = "see that it is there, may be used, and has room; --debug shows where it happened."
+        return UnforeseenError(f"{named}{exc.strerror}.", fix=fix)
+    fix = "--debug shows where it happened; if it is a fault of ctxkit, tell its authors."
+    return UnforeseenError(one_line(exc), fix=fix)
+
+
+def _nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _let_go_of_output() -> None:
+    """Send nowhere what is left to write: whoever read it has gone, and at exit Python flushes once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Handler(_StreamHandler):

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctxkit.cli.errors import INTERRUPTED, say
+from ctxkit.cli.errors import complain, interrupted
 from ctxkit.cli.output import console, counted, fallback_lines, harmless, near, print_json, progress
 from ctxkit.cli.settings import Settings
 
 if TYPE_CHECKING:
+    from ctxkit.errors import CtxkitError
     from ctxkit.ingest import IngestReport
     from ctxkit.manager import ContextManager
 
 _MOST_NAMED = 20
+_MOST_MISSING = 3
 
 
 def ingest(
@@ -35,23 +37,32 @@ def ingest(
     """  # noqa: D301 - \b is for the help formatter
     missing = [path for path in paths if not path.exists()]
     found = [path for path in paths if path.exists()]
-    for path in missing:
-        say(f"Error: {path} {'is a broken link' if path.is_symlink() else 'does not exist'}.")
+    if missing and not found:
+        raise _missing(missing)
     if missing:
-        say("Fix: give the path of a text file or a folder.")
-    if not found:
-        raise typer.Exit(1)
+        complain(_missing(missing))
     try:
         report, stats = _store(settings, found)
     except KeyboardInterrupt:
-        say("Interrupted. Every file counted so far is stored; the same command again goes on from there.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise interrupted(
+            "Interrupted. Every file counted so far is stored; the same command again goes on from there."
+        ) from None
     if settings.as_json:
         print_json(_as_dict(settings, report, stats, missing))
     else:
         _show(settings, report, stats)
     if missing:
         raise typer.Exit(1)
+
+
+def _missing(paths: Sequence[Path]) -> CtxkitError:
+    """Return what to say of paths that are not there; the rest of a long list is counted."""
+    from ctxkit.errors import IngestError  # noqa: PLC0415 - start-up stays light
+
+    told = [f"{path} {'is a broken link' if path.is_symlink() else 'does not exist'}" for path in paths[:_MOST_MISSING]]
+    if len(paths) > _MOST_MISSING:
+        told.append(f"nor do {len(paths) - _MOST_MISSING} more")
+    return IngestError(f"{', '.join(told)}.", fix="give the path of a text file or a folder.")
 
 
 def _store(settings: Settings, paths: Sequence[Path]) -> tuple[IngestReport, dict[str, Any]]:

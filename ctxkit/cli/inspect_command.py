@@ -44,12 +44,14 @@ def inspect(
     *,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page.")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Show the page on a local address, and ask on there.")] = False,
-    port: Annotated[int | None, typer.Option("--port", metavar="N", help="Port of --serve (default: any).")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", min=0, help="Port of --serve (default: any).")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     previous: Annotated[
         str | None, typer.Option("--previous", metavar="QUESTION", help="Compare with this question's prompt.")
     ] = None,
-    budget: Annotated[int | None, typer.Option("--budget", metavar="N", help="Tokens at most.")] = None,
+    budget: Annotated[int | None, typer.Option("--budget", metavar="N", min=1, help="Tokens at most.")] = None,
 ) -> None:
     """See how a context came about: what was considered, how it was scored, what is in, and why.
 

@@ -35,7 +35,7 @@ _DROPPED_SHOWN = 12
 def query(
     settings: Settings,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
-    k: Annotated[int, typer.Option("-k", metavar="N", help="How many hits at most.")] = 5,
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many hits at most.")] = 5,
 ) -> None:
     """Show the memories that fit a text best, each with its score and where it came from.
 
@@ -97,7 +97,8 @@ def context(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The question that the context is for.")],
     *,
     budget: Annotated[
-        int | None, typer.Option("--budget", metavar="N", help="Tokens at most (default: 12000).", show_default=False)
+        int | None,
+        typer.Option("--budget", metavar="N", min=1, help="Tokens at most (default: 12000).", show_default=False),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each candidate and why it is in or out.")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctxkit.cli.errors import INTERRUPTED, say
+from ctxkit.cli.errors import interrupted
 from ctxkit.cli.output import console, counted, harmless, number, print_json, progress
 from ctxkit.cli.settings import Settings
 
@@ -218,8 +218,9 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("Interrupted. What was copied so far stays, and the source is as it was; the same command again goes on.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise interrupted(
+            "Interrupted. What was copied so far stays, and the source is as it was; the same command again goes on."
+        ) from None
 
 
 @contextmanager

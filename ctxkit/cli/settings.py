@@ -193,7 +193,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             ctx: typer.Context = arguments.pop("ctx")
             given = {key: arguments.pop(key) for key, _, _ in _SHARED}
             settings = ctx.ensure_object(Settings).updated(**given)
-            with errors.reported(debug=settings.debug):
+            with errors.reported(debug=settings.debug, as_json=settings.as_json):
                 function(settings, **arguments)
 
         parameters = [_option("ctx", typer.Context, inspect.Parameter.empty), *own, *shared]
