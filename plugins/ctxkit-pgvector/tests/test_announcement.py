@@ -7,13 +7,15 @@ import sys
 
 import ctxkit_pgvector
 import pytest
+from ctxkit_pgvector.conditions import Column, condition
 from ctxkit_pgvector.config import PgvectorConfig
 from ctxkit_pgvector.session import scene_of, settings
 from ctxkit_pgvector.store import PgvectorStore
 from pydantic import SecretStr, ValidationError
 
 from ctxkit.defaults.exact import ExactConfig
-from ctxkit.errors import ConfigError
+from ctxkit.errors import ConfigError, UnsupportedError
+from ctxkit.filters import parse
 from ctxkit.interfaces import BackendSpec, CollectionSpec
 
 HUSH = "hush-hush-password"
@@ -35,6 +37,9 @@ def test_announcement_imports_no_psycopg() -> None:
         {"schema_name": ""},
         {"schema_name": "a\0b"},
         {"schema_name": "x" * 64},
+        {"schema_name": "é" * 32},
+        {"schema_name": "$user"},
+        {"schema_name": "pg_notes"},
         {"pool_size": 0},
         {"pool_timeout": 0},
         {"statement_timeout": -1},
@@ -73,12 +78,24 @@ def test_a_password_in_the_address_is_never_shown(monkeypatch: pytest.MonkeyPatc
     assert HUSH not in str(caught.value)
 
 
+def test_other_secrets_of_libpq_are_never_shown() -> None:
+    """The password of a client's key, too, and one whose spaces a message in one line would change."""
+    config = PgvectorConfig(conninfo=SecretStr(f"host=x sslpassword={HUSH} password='a  b'"))
+    assert str(scene_of(config).unavailable(f"no {HUSH}, no 'a  b'")).count("***") == 2
+
+
 def test_a_malformed_address_is_refused_without_being_shown() -> None:
     """libpq quotes what it does not understand, which may be the password."""
     with pytest.raises(ConfigError, match="connection string") as caught:
         PgvectorStore.list_collections(PgvectorConfig(conninfo=SecretStr(f"host=x {HUSH}")))
     assert HUSH not in str(caught.value)
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_a_filter_with_too_many_values() -> None:
+    """Said before anything is sent, with the form that PostgreSQL takes."""
+    with pytest.raises(UnsupportedError, match=r"65001 values.*\$in"):
+        condition(parse({"$or": [{"x": "a"}] * 65_001}), {"x": Column("f0", "str")})
 
 
 def test_what_is_declared_depends_on_the_index() -> None:

@@ -391,6 +391,7 @@ def test_a_failover(own: PgvectorConfig, server: PostgresServer) -> None:
     """The primary dies and a standby takes over: an open handle goes on there with everything acknowledged."""
     with beside(own) as admin:
         admin.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        admin.execute("ALTER SYSTEM SET synchronous_commit = 'remote_apply'")  # what is acknowledged can be read there
         rules = server.data / "pg_hba.conf"
         rules.write_text(f"{rules.read_text('utf-8')}\nhost replication all 127.0.0.1/32 trust\n", "utf-8")
         admin.execute("SELECT pg_reload_conf()")
@@ -402,6 +403,10 @@ def test_a_failover(own: PgvectorConfig, server: PostgresServer) -> None:
         with PgvectorStore.open(SPEC, both) as store:
             for number in range(20):
                 store.upsert(batch_of(f"before{number}"))
+            with PgvectorStore.open(SPEC, with_address(own, port=primary.port)) as standby:
+                assert (standby.count(), standby.version(), store.version()) == (100, None, 20)
+                with pytest.raises(StoreUnavailableError, match="target_session_attrs"):
+                    standby.upsert(batch_of("wrong"))
             server.halt()
             primary.promote()
             with beside(with_address(own, port=primary.port)) as admin:

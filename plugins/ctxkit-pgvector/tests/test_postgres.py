@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from ctxkit_pgvector.codec import stored_ids
 from ctxkit_pgvector.conditions import condition
 from ctxkit_pgvector.config import PgvectorConfig
 from ctxkit_pgvector.harness import PgvectorHarness
+from ctxkit_pgvector.plan import drive
+from ctxkit_pgvector.session import arguments, settings
 from ctxkit_pgvector.store import PgvectorStore
 from psycopg import sql
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import (
     ConfigError,
+    InvalidQueryError,
     InvalidRecordError,
     StoreUnavailableError,
     UnsupportedError,
@@ -128,6 +132,15 @@ def test_another_encoding_is_refused(config: PgvectorConfig, database: Callable[
     name = database("TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
     with pytest.raises(ConfigError, match=r"SQL_ASCII.*UTF8"):
         PgvectorStore.open(SPEC, with_user(config, dbname=name))
+
+
+def test_the_extension_is_made_where_others_look(config: PgvectorConfig, database: Callable[[str], str]) -> None:
+    """A superuser's first opening makes the extension in the schema public, as CREATE EXTENSION by hand would."""
+    other = with_user(config, dbname=database(""))
+    PgvectorStore.open(SPEC, other).close()
+    with psycopg.connect(other.conninfo.get_secret_value()) as connection:
+        home = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+        assert connection.execute(home).fetchone() == ("public",)
 
 
 def test_pgvector_in_a_schema_of_its_own(config: PgvectorConfig, database: Callable[[str], str]) -> None:
@@ -351,6 +364,39 @@ def test_ids_that_no_record_can_have_are_not_found(config: PgvectorConfig) -> No
     assert stored_ids(["\udfff"]) == []
 
 
+def test_both_zeros_are_kept(config: PgvectorConfig) -> None:
+    """PostgreSQL's decimals have no negative zero: it is a number of its own spelling, and equal to the other."""
+    given = {"a": -0.0, "b": 0.0, "c": [0.0, -0.0, 0.001], "d": 0}
+    with PgvectorStore.open(SPEC.model_copy(update={"fields": {"a": "float"}}), config) as store:
+        store.upsert([Record("a", "0.00", ONE, given)])
+        found = store.get(["a"])[0]
+        assert found is not None
+        assert {key: repr(value) for key, value in found.metadata.items()} == {k: repr(v) for k, v in given.items()}
+        for field in "abd":
+            assert store.count({field: 0.0}) == store.count({field: -0.0}) == store.count({field: {"$lte": -0.0}}) == 1
+        assert store.count({"c": {"$contains": -0.0}}) == store.count({"a": {"$in": [-0.0]}}) == 1
+
+
+def test_more_than_anybody_has(config: PgvectorConfig) -> None:
+    """Asking for all with a very large number gives all."""
+    with PgvectorStore.open(SPEC, config) as store:
+        store.upsert([Record("a", "north", ONE)])
+        found = [store.query(ONE, 2**70)[0].ids, store.text_query("north", 2**70).ids]
+        assert [*found, [record.id for record in store.scan(limit=2**70)]] == [["a"]] * 3
+
+
+def test_what_cannot_be_encoded_is_refused(config: PgvectorConfig) -> None:
+    """A lone surrogate in a filter or an order is the caller's, and not the server's."""
+    with PgvectorStore.open(SPEC, config) as store:
+        for call in (
+            lambda: store.count({"x": "\ud800"}),
+            lambda: store.query(ONE, 1, where={"\ud800": 1}),
+            lambda: list(store.scan(order_by="\ud800")),
+        ):
+            with pytest.raises(InvalidQueryError, match="lone surrogate"):
+                call()
+
+
 def test_a_cancelled_call_ends_at_the_server(config: PgvectorConfig, admin: psycopg.Connection[Any]) -> None:
     """A request that timed out does not go on working, and its write is not there."""
 
@@ -412,3 +458,23 @@ def test_eight_processes_write_at_once(config: PgvectorConfig) -> None:
         assert len({(record.text, record.metadata["turn"]) for record in shared}) == 1
         assert len(shared) == 5
         assert len(store.text_query("word3", 100)) == 40
+        assert store.version() == 160
+
+
+def test_a_version_changes_when_a_write_can_be_seen(config: PgvectorConfig) -> None:
+    """Not before its COMMIT, when a reader would keep the old records under the new number; and nobody waits."""
+    with PgvectorStore.open(SPEC, config) as store, psycopg.connect(**arguments(config)) as other:
+        other.execute(*settings(config, store._links.path))
+        store.upsert([Record("a", "", ONE)])
+        before = store.version()
+        assert before is not None
+        with other.transaction():
+            drive(other, store._collection.upsert(store._collection.checked([Record("b", "", ONE)])))
+            assert (store.version(), store.count()) == (before, 1)
+            store.upsert([Record("c", "", ONE)])
+            assert (store.version(), store.count()) == (before + 1, 2)
+        assert (store.version(), store.count()) == (before + 2, 3)
+        with suppress(ZeroDivisionError), other.transaction():
+            drive(other, store._collection.delete(["a"], None))
+            raise ZeroDivisionError
+        assert (store.version(), store.count()) == (before + 2, 3)

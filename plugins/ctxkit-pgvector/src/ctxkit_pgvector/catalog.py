@@ -18,7 +18,7 @@ from ctxkit_pgvector.codec import read, written
 from ctxkit_pgvector.config import PgvectorConfig
 from ctxkit_pgvector.faults import BACKEND, Scene
 from ctxkit_pgvector.plan import Ask, Plan
-from ctxkit_pgvector.table import MOST_DIMENSIONS, WORDS, Table
+from ctxkit_pgvector.table import MOST_DIMENSIONS, WORDS, Table, drop
 
 FORMAT: Final = 1
 _LEAST: Final = (0, 8)  # of pgvector, from where on an HNSW index goes on until the filter has passed enough
@@ -66,7 +66,7 @@ def _quoted(name: str) -> str:
 def _extension(scene: Scene) -> Plan[str]:
     yield Ask(_LOCK, ("extension",))
     try:
-        yield Ask("CREATE EXTENSION IF NOT EXISTS vector")
+        yield Ask("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
     except raw.Error as error:
         raise scene.error(
             UnsupportedError,
@@ -194,4 +194,4 @@ def dropped(config: PgvectorConfig, name: str, scene: Scene) -> Plan[None]:
         rows = yield Ask("DELETE FROM collections WHERE name = %s RETURNING number", (written(name),))
     if not rows:
         raise scene.missing()
-    yield Ask(sql.SQL("DROP TABLE {}").format(sql.Identifier(f"records_{rows[0][0]}")))
+    yield Ask(drop(rows[0][0]))

@@ -4,11 +4,13 @@ PostgreSQL's texts hold no NUL. So U+0000 is written as U+0001 U+0001 and U+0001
 of code points, and every other text as it is. Metadata are one `jsonb`, whose numbers are decimals that keep their
 digits: an int has no point, a float has one, and both compare as numbers. A float is written with the digits that
 Python shows; where it is integral with all its digits, because only there a number of 64 bits may lie between the two.
+Decimals have one zero only: the negative one is written as 0.00, as no other number is.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -20,6 +22,7 @@ import numpy.typing as npt
 from ctxkit.records import FloatVectors, Metadata, Metric
 
 _INTEGRAL: Final = 2.0**53  # from here on every float is integral, and soon shown with an exponent
+_NEGATIVE_ZERO: Final = "0.00"
 _LONGEST: Final = 1e15  # norms beyond it overflow pgvector's sums, which are of float32
 _SHORTEST: Final = 1e-15  # norms below it leave nothing of a square
 _HEADER: Final = 4  # bytes before the numbers of a vector: https://github.com/pgvector/pgvector, src/vector.c
@@ -50,7 +53,7 @@ def dumped(metadata: Mapping[str, Any]) -> str:
 def loaded(texts: Iterable[str]) -> list[Metadata]:
     """Return the metadata of JSON texts that `as_json` made and PostgreSQL has rewritten; read in one go."""
     together = f"[{','.join(texts)}]"
-    found: list[Metadata] = json.loads(together)
+    found: list[Metadata] = json.loads(together, parse_float=_as_float if _NEGATIVE_ZERO in together else None)
     if "\\u0001" in together:
         return [{read(key): _read_value(value) for key, value in each.items()} for each in found]
     return found
@@ -75,8 +78,16 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value and "\x01" not in value
     if isinstance(value, float):
-        return abs(value) < _INTEGRAL
+        return abs(value) < _INTEGRAL and not _is_negative_zero(value)
     return not isinstance(value, list) or all(map(_is_plain, value))
+
+
+def _is_negative_zero(value: float) -> bool:
+    return not value and math.copysign(1.0, value) < 0
+
+
+def _as_float(digits: str) -> float:
+    return -0.0 if digits == _NEGATIVE_ZERO else float(digits)
 
 
 def _read_value(value: Any) -> Any:
@@ -93,6 +104,8 @@ def as_json(value: Any) -> str:
         return f"[{', '.join(map(as_json, value))}]"
     if isinstance(value, float) and abs(value) >= _INTEGRAL:
         return f"{int(value)}.0"
+    if isinstance(value, float) and _is_negative_zero(value):
+        return _NEGATIVE_ZERO
     return json.dumps(written(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
@@ -138,10 +151,15 @@ def packed_one(vector: npt.NDArray[np.floating[Any]]) -> bytes:
     return _FORM.pack(len(vector), 0) + vector.astype(_NUMBER).tobytes()
 
 
-def unpacked(found: list[bytes], dimension: int) -> FloatVectors:
-    """Return vectors that came in pgvector's binary form as float32[n, dimension]."""
-    rows = np.frombuffer(b"".join(found), dtype=np.uint8).reshape(len(found), _HEADER + 4 * dimension)
-    return np.ascontiguousarray(rows[:, _HEADER:]).view(_NUMBER).astype(np.float32)
+def numbers(found: Iterable[bytes], dimension: int) -> npt.NDArray[np.floating[Any]]:
+    """Return vectors that came in pgvector's binary form as a view of them, of shape (n, dimension)."""
+    rows = np.frombuffer(b"".join(found), dtype=_NUMBER).reshape(-1, _HEADER // _NUMBER.itemsize + dimension)
+    return rows[:, -dimension:]
+
+
+def unpacked(found: Iterable[bytes], dimension: int) -> FloatVectors:
+    """Return such vectors as float32[n, dimension]."""
+    return numbers(found, dimension).astype(np.float32)
 
 
 def is_extreme(norm: float) -> bool:

@@ -21,6 +21,7 @@ from ctxkit_pgvector.plan import Ask, Plan
 from ctxkit_pgvector.table import Table
 
 PAGE: Final = 256  # records that a scan fetches at once
+_MOST: Final = 2**40  # records that anybody asks for, as a number that PostgreSQL can count
 _SECONDS: Final = 5.0  # for which a size that was looked up is taken for the collection's
 
 
@@ -76,7 +77,7 @@ class Collection:
         include_vectors: bool,
     ) -> Plan[list[Hits]]:
         """Search by vectors."""
-        limit, least = check_k(k), parts.checked_score(min_score)
+        limit, least = min(check_k(k), _MOST), parts.checked_score(min_score)
         queries = parts.query_vectors(vectors, self.spec)
         test = condition(parse(where), self.table.columns)
 
@@ -93,7 +94,7 @@ class Collection:
 
     def text_query(self, text: str, k: int, where: Where | None) -> Plan[Hits]:
         """Search by words."""
-        limit, words = check_k(k), parts.checked_text(text)
+        limit, words = min(check_k(k), _MOST), parts.checked_text(text)
         test = condition(parse(where), self.table.columns)
 
         def search() -> Plan[Hits]:
@@ -118,7 +119,7 @@ class Collection:
             parse(where),
             order_by=order_by,
             descending=descending,
-            limit=limit,
+            limit=limit if limit is None else min(limit, _MOST),
             with_vectors=include_vectors,
         )
 
@@ -137,6 +138,10 @@ class Collection:
                 yield Ask(made)
         yield Ask(self.table.sql("VACUUM (ANALYZE) {table}"))
 
+    def version(self) -> Plan[int | None]:
+        """Return the number of writes."""
+        return writing.version(self.table)
+
     def stats(self) -> Plan[StoreStats]:
         """Return figures."""
         return reading.stats(self.table)
@@ -146,7 +151,7 @@ class Collection:
         return reading.health(self.table, wants_graph=self.config.index == "hnsw")
 
     def _changed(self, plan: Plan[Any]) -> Plan[Any]:
-        result = yield from plan
+        result = yield from writing.counted(self.table, plan)
         self._sizes.forget()
         return result
 

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from ctxkit.errors import UnsupportedError
 from ctxkit.filters import And, Compare, Filter, Not, Or
 from ctxkit.records import FieldType
 from ctxkit_pgvector.codec import as_json, number, written
+from ctxkit_pgvector.faults import BACKEND
 
 SHORT: Final = 200  # characters of a string that are indexed: an entry of an index has room for 2704 bytes
+_MOST_VALUES: Final = 65_000  # of the filter; PostgreSQL's protocol counts 65 535, and other parts have some
 _SIGNS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _NUMBERS: Final = frozenset({"int", "float", "number"})
 
@@ -46,13 +49,27 @@ class Column:
 
 
 def condition(node: Filter, columns: Mapping[str, Column]) -> Condition:
-    """Return the condition that a record has to meet; `columns` are those of the declared fields."""
+    """Return the condition that a record has to meet; `columns` are those of the declared fields.
+
+    Raises UnsupportedError where it has more values than a statement of PostgreSQL.
+    """
+    found = _condition(node, columns)
+    if len(found.values) > _MOST_VALUES:
+        raise UnsupportedError(
+            f"the filter has {len(found.values)} values, and a statement of PostgreSQL at most {_MOST_VALUES}.",
+            fix="write {field: {'$in': [...]}} instead of many parts of an '$or', or ask in several calls.",
+            backend=BACKEND,
+        )
+    return found
+
+
+def _condition(node: Filter, columns: Mapping[str, Column]) -> Condition:
     if isinstance(node, And):
-        return _joined([condition(part, columns) for part in node.parts], " AND ", "TRUE")
+        return _joined([_condition(part, columns) for part in node.parts], " AND ", "TRUE")
     if isinstance(node, Or):
-        return _joined([condition(part, columns) for part in node.parts], " OR ", "FALSE")
+        return _joined([_condition(part, columns) for part in node.parts], " OR ", "FALSE")
     if isinstance(node, Not):
-        part = condition(node.part, columns)
+        part = _condition(node.part, columns)
         return Condition(f"({part.sql}) IS NOT TRUE", part.values)
     column = columns.get(node.field)
     declared = None if column is None else _of_column(node, column)

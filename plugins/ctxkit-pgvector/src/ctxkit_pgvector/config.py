@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field, SecretStr
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from ctxkit.interfaces import BackendConfig, Capabilities
 from ctxkit_pgvector.capabilities import Index, pgvector_capabilities
+
+_LONGEST = 63  # bytes of a name, which PostgreSQL would cut
+
+
+def _schema(name: str) -> str:
+    """Return a schema's name if PostgreSQL takes it as it is."""
+    if len(name.encode()) > _LONGEST:
+        msg = f"a name has at most {_LONGEST} bytes in UTF-8"
+        raise ValueError(msg)
+    if "\0" in name or name == "$user" or name.startswith("pg_"):
+        raise ValueError("PostgreSQL gives names with NUL, '$user' and names that begin with 'pg_' to no schema")
+    return name
 
 
 class PgvectorConfig(BackendConfig):
@@ -29,7 +43,7 @@ class PgvectorConfig(BackendConfig):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     conninfo: SecretStr = SecretStr("")
-    schema_name: str = Field(default="ctxkit", min_length=1, max_length=63, pattern=r"^[^\x00]+$")
+    schema_name: Annotated[str, AfterValidator(_schema)] = Field(default="ctxkit", min_length=1)
     pool_size: int = Field(default=8, ge=1, le=1000)
     pool_timeout: float = Field(default=15.0, gt=0, le=86_400, allow_inf_nan=False)
     statement_timeout: float = Field(default=60.0, ge=0, le=86_400, allow_inf_nan=False)

@@ -14,6 +14,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 from ctxkit.errors import (
     CollectionNotFoundError,
     CtxkitError,
+    InvalidQueryError,
     InvalidRecordError,
     StoreClosedError,
     StoreCorruptError,
@@ -31,6 +32,7 @@ _FILE_TOO_LARGE: Final = "File too large"  # EFBIG has no code of its own
 _ANY_FIX: Final = "look at the server and its log, and correct conninfo or the environment of libpq (PGHOST, ...)."
 _FIXES: Final = (
     ("password", "set PGPASSWORD, or name a service or a password file that holds the right password."),
+    ("does not match host name", "correct host, or give the server a certificate for that name."),
     ("certificate", "set sslrootcert to the authority that signed the server's certificate."),
     ("ssl", "correct sslmode, or switch TLS on at the server."),
     ("refused", "start the server, or correct host and port."),
@@ -52,9 +54,10 @@ class Scene:
 
     def clean(self, cause: object) -> str:
         """Return a foreign message in one line, cut, and without credentials."""
-        text = " ".join(str(cause).split()) or type(cause).__name__
+        text = str(cause)
         for secret in self.secrets:
             text = text.replace(secret, "***")
+        text = " ".join(text.split()) or type(cause).__name__
         return (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...").rstrip(".")
 
     def error(self, kind: type[CtxkitError], message: str, fix: str) -> CtxkitError:
@@ -123,6 +126,14 @@ def _refused(scene: Scene, error: BaseException) -> CtxkitError:
     )
 
 
+def _unencodable(scene: Scene, error: BaseException) -> CtxkitError:
+    return scene.error(
+        InvalidQueryError,
+        f"a name or a value that was asked for has a lone surrogate, which no record has: {scene.clean(error)}.",
+        "take it out, or text.encode('utf-8', 'replace').decode().",
+    )
+
+
 def _forbidden(scene: Scene, error: BaseException) -> CtxkitError:
     return scene.unavailable(error, "give this role the rights that docs/postgres.md lists, or use another role.")
 
@@ -140,6 +151,7 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], Callable[[Scene, Base
     ((raw.QueryCanceled,), _slow),
     ((raw.DataCorrupted, raw.IndexCorrupted), _corrupt),
     ((raw.CheckViolation,), _refused),
+    ((UnicodeError,), _unencodable),
     ((raw.InsufficientPrivilege,), _forbidden),
     ((raw.ReadOnlySqlTransaction,), _read_only),
     ((PoolClosed,), lambda scene, _error: scene.closed()),

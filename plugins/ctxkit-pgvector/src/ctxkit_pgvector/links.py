@@ -98,11 +98,11 @@ class Links:
     def _run(self, plan: Callable[[], Plan[ResultT]], *, writing: bool) -> ResultT:
         self.check()
         patience = Patience(self._config)
-        with guarded(self.scene):
-            while True:
-                try:
-                    return self._once(plan, patience, writing=writing)
-                except RAISED as error:
+        while True:
+            try:
+                return self._once(plan, patience, writing=writing)
+            except RAISED as error:
+                with guarded(self.scene):
                     time.sleep(patience.pause(error, self.scene))
 
     def _once(self, plan: Callable[[], Plan[ResultT]], patience: Patience, *, writing: bool) -> ResultT:

@@ -10,19 +10,20 @@ out can belong among the k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from ctxkit.local.parts import similarity
 from ctxkit.records import FloatVector, FloatVectors, Hit, Hits, Metric
-from ctxkit_pgvector.codec import is_extreme, loaded, packed_one, read, unpacked
+from ctxkit_pgvector.codec import is_extreme, loaded, numbers, packed_one, read, unpacked
 from ctxkit_pgvector.conditions import Condition
 from ctxkit_pgvector.plan import Ask, Plan, Rows
-from ctxkit_pgvector.reading import COLUMNS, VECTOR
+from ctxkit_pgvector.reading import COLUMNS
 from ctxkit_pgvector.session import PackedVector
 from ctxkit_pgvector.table import Table
 
@@ -32,7 +33,7 @@ _MOST_TIED: Final = 5000  # records that are asked of the graph, where ties go o
 _ROUNDING: Final = 2.0**-24  # half a unit in the last place of float32
 _SMALLEST: Final = 2.0**-126  # below it, squares and products are lost
 _SLACK_TERMS: Final = 16
-
+_FOUND: Final = f"{COLUMNS}, exact, embedding"
 
 Ranked: TypeAlias = tuple[float, str, tuple[Any, ...]]  # minus the score, the id, the row
 
@@ -65,14 +66,13 @@ class _Searcher:
         self._query = query
         self._asked = asked
         self._metric: Metric = table.spec.metric
-        norm = float(np.sqrt(np.einsum("i,i->", query, query, dtype=np.float64)))
-        self._norm = norm
-        sent = query
-        if self._metric != "l2" and norm:
+        wide = query.astype(np.float64)
+        self._norm = math.sqrt(wide @ wide)
+        self._far = self._metric == "l2" and is_extreme(self._norm)
+        if self._metric != "l2" and self._norm:
             # Its length changes no order, and a very long one would overflow the sums.
-            sent = (query.astype(np.float64) / norm).astype(np.float32)
-        self._far = self._metric == "l2" and is_extreme(norm)
-        self._sent = PackedVector(packed_one(sent))
+            wide /= self._norm
+        self._sent = PackedVector(packed_one(wide))
 
     def hits(self) -> Plan[Hits]:
         """Return the hits."""
@@ -85,7 +85,7 @@ class _Searcher:
 
     def _by_graph(self, k: int) -> Plan[list[Ranked]]:
         text = (
-            f"SELECT {COLUMNS}, {VECTOR} FROM (SELECT id, text, metadata, exact, embedding FROM {{table}}"
+            f"SELECT {_FOUND} FROM (SELECT id, text, metadata, exact, embedding FROM {{table}}"
             f" WHERE embedding IS NOT NULL{self._asked.test.where}"
             f" ORDER BY embedding {self._table.operator} %s::vector LIMIT {{limit}}) nearest"
         )
@@ -102,7 +102,7 @@ class _Searcher:
     def _every(self, k: int) -> Plan[list[Ranked]]:
         bound, values = self._bound()
         text = (
-            f"SELECT {COLUMNS}, {VECTOR}, bound FROM (SELECT id, text, metadata, exact, embedding,"
+            f"SELECT {_FOUND}, bound FROM (SELECT id, text, metadata, exact, embedding,"
             f" CASE WHEN exact IS NULL THEN {bound} ELSE '-Infinity'::float8 END AS bound FROM {{table}}"
             f" WHERE embedding IS NOT NULL{self._asked.test.where} ORDER BY bound, id LIMIT {{limit}}) nearest"
             " ORDER BY bound, id"
@@ -111,7 +111,7 @@ class _Searcher:
         while True:
             rows = yield Ask(self._table.limited(text, wanted), (*values, *self._asked.test.values))
             ranked = self._ranked(rows)
-            if len(rows) < wanted or self._ceiling(rows[-1][4]) < -ranked[k - 1][0]:
+            if len(rows) < wanted or self._ceiling(rows[-1][5]) < -ranked[k - 1][0]:
                 return ranked[:k]
             wanted *= _GROWTH
 
@@ -143,33 +143,34 @@ class _Searcher:
         """Return rows with minus their score and their id, best first, equal scores by id."""
         if not rows:
             return []
-        vectors = unpacked([row[3] for row in rows], self._table.spec.dimension)
+        vectors: Any = numbers(map(_vector_of, rows), self._table.spec.dimension)
         losses: list[float] = (-similarity(self._query, vectors, self._metric)).tolist()
-        return sorted(zip(losses, [read(row[0]) for row in rows], rows, strict=True), key=_order)
+        return sorted(zip(losses, [read(row[0]) for row in rows], rows, strict=True))
 
     def _as_hits(self, best: Sequence[Ranked]) -> Hits:
-        least, vectors = self._asked.min_score, self._asked.with_vectors
+        least = self._asked.min_score
         if least is not None:
             best = [found for found in best if -found[0] >= least]
         return Hits(
-            [
-                Hit(
-                    record_id,
-                    -loss,
-                    read(row[1]),
-                    metadata,
-                    _vector(row[3], self._table.spec.dimension) if vectors else None,
-                    self._metric,
+            tuple(
+                map(
+                    Hit,
+                    [record_id for _, record_id, _ in best],
+                    [-loss for loss, _, _ in best],
+                    [read(row[1]) for _, _, row in best],
+                    loaded(row[2] for _, _, row in best),
+                    self._vectors(best) if self._asked.with_vectors else repeat(None),
+                    repeat(self._metric),
                 )
-                for (loss, record_id, row), metadata in zip(best, loaded(row[2] for _, _, row in best), strict=True)
-            ]
+            )
         )
 
+    def _vectors(self, best: Sequence[Ranked]) -> Iterable[FloatVector]:
+        """Return the vector of each, which shares nothing with the others."""
+        return (unpacked([_vector_of(row)], self._table.spec.dimension)[0] for _, _, row in best)
 
-def _vector(found: bytes, dimension: int) -> npt.NDArray[np.float32]:
-    vector: npt.NDArray[np.float32] = unpacked([found], dimension)[0]
-    return vector
 
-
-def _order(found: Ranked) -> tuple[float, str]:
-    return found[0], found[1]
+def _vector_of(row: tuple[Any, ...]) -> bytes:
+    """Return the vector as it was given."""
+    found: bytes = row[4] if row[3] is None else row[3]
+    return found

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,8 @@ import psycopg
 
 _PATIENCE: Final = 60.0
 _POLL_SECONDS: Final = 0.02
+_ENDED: Final = ("", "Z", "X")  # gone, or not asked for its result yet
+_STOPPED: Final = (*_ENDED, "T", "t")
 _NOBODY: Final = 65_534  # PostgreSQL refuses to run as root
 _SEGMENT: Final = 2**20  # bytes of a file of the log; no file of it reaches a limit that is above
 # Nothing of this survives a power cut, which no test makes; a killed process loses nothing by it.
@@ -99,14 +101,15 @@ class PostgresServer:
 
     def halt(self) -> None:
         """Kill every process of the server, and wait until they are gone."""
-        first = self.processes[:1]
-        _signal(first, signal.SIGSTOP)  # so that it starts no other meanwhile
-        processes = self.processes
-        _signal(processes, signal.SIGKILL)
+        found = self.processes
+        _signal(found[:1], signal.SIGSTOP)
+        _signal(found[1:], signal.SIGKILL)  # at once, in the midst of what they do
+        # The first does not stop at once: one that it is just starting would be missed, and hold the data for a while.
+        _wait_while(lambda: any(_state(process) not in _STOPPED for process in found[:1]))
+        found += self.processes
+        _signal(found, signal.SIGKILL)
         self._released()
-        deadline = time.monotonic() + _PATIENCE
-        while any(map(_is_alive, processes)) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+        _wait_while(lambda: any(_state(process) not in _ENDED for process in found))
 
     def kill(self) -> None:
         """Kill every process of the server and start it again on what is left."""
@@ -201,11 +204,17 @@ def _signal(processes: Sequence[int], number: signal.Signals) -> None:
             os.kill(process, number)
 
 
-def _is_alive(process: int) -> bool:
-    """Whether a process still runs; one that has ended and was not asked for its result yet does not."""
+def _wait_while(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while holds() and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+
+
+def _state(process: int) -> str:
+    """Return the letter by which the kernel shows what a process does, nothing where there is none."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
-    return False
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    return ""
 
 
 def _is_session(process: int) -> bool:

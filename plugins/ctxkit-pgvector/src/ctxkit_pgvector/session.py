@@ -10,7 +10,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Format
+from psycopg.pq import Conninfo, Format
 
 from ctxkit.errors import ConfigError
 from ctxkit_pgvector.config import PgvectorConfig
@@ -29,6 +29,12 @@ _SETTINGS: Final = (
     " set_config('hnsw.iterative_scan', 'relaxed_order', false), set_config('hnsw.ef_search', %s, false),"
     " set_config('hnsw.max_scan_tuples', %s, false)"
 )
+# Options that libpq itself shows nobody, and the variables that stand for them: passwords and keys.
+_SECRET: Final = {
+    option.keyword.decode(): (option.envvar or b"").decode()
+    for option in Conninfo.get_defaults()
+    if option.dispchar == b"*"
+}
 _PATH: Final = 'pg_catalog, "$user", public'  # until it is known where pgvector is
 
 
@@ -60,12 +66,12 @@ _ADAPTERS: Final = _adapters()
 def scene_of(config: PgvectorConfig, collection: str | None = None) -> Scene:
     """Return where errors happen: the server's address without what is secret."""
     given = _given(config)
-    secrets = {str(given.get("password", "")), os.environ.get("PGPASSWORD", "")} - {""}
+    secrets = {str(given.get(name, "")) for name in _SECRET} | {os.environ.get(name, "") for name in _SECRET.values()}
     service = given.get("service") or os.environ.get("PGSERVICE")
     host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
     port = given.get("port") or os.environ.get("PGPORT") or "5432"
     where = f"PostgreSQL by the service {service}" if service else f"PostgreSQL at {host}:{port}"
-    return Scene(f"{where}, schema {config.schema_name!r}", collection, tuple(secrets))
+    return Scene(f"{where}, schema {config.schema_name!r}", collection, tuple(secrets - {""}))
 
 
 def arguments(config: PgvectorConfig) -> dict[str, Any]:

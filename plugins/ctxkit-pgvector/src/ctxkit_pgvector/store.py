@@ -149,6 +149,10 @@ class PgvectorStore(VectorStore):
         """Return figures about the collection."""
         return self._links.read(self._collection.stats)
 
+    def version(self) -> int | None:
+        """Return how many writes of all processes can be seen, which each of them raises by one; None on a standby."""
+        return self._links.read(self._collection.version)
+
     def health(self) -> StoreHealth:
         """Look for indexes that are missing or not whole."""
         return self._links.read(self._collection.health)

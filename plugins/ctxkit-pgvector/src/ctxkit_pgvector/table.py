@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from psycopg import sql
@@ -51,7 +51,7 @@ class Table:
     @property
     def name(self) -> str:
         """The table's name, in the schema of the session's search path."""
-        return f"records_{self.number}"
+        return _name(self.number)
 
     @property
     def operator(self) -> str:
@@ -63,7 +63,7 @@ class Table:
         """The name of the HNSW index."""
         return f"{self.name}_graph"
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Column]:
         """The generated column of each declared field."""
         return {field: Column(f"f{place}", kind) for place, (field, kind) in enumerate(self.spec.fields.items())}
@@ -78,6 +78,7 @@ class Table:
         if self.spec.dimension <= _INLINE:
             yield self.sql("ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE PLAIN")
         yield self.sql("CREATE INDEX {name} ON {table} USING gin (terms)", name=self._named("terms"))
+        yield self.sql("CREATE TABLE {writes} (slot integer GENERATED ALWAYS AS IDENTITY, number bigint NOT NULL)")
         if config.index == "hnsw":
             yield from self.make_graph(config)
 
@@ -122,23 +123,33 @@ class Table:
         return sql.Identifier(f"{self.name}_{part}")
 
     def sql(self, text: str, **parts: sql.Composable) -> str:
-        """Return one of our own statements with the table's name, and other parts of DDL, in it; values never are."""
-        return _composed(text, table=sql.Identifier(self.name), **parts) if parts else _filled(text, self.name, 0)
+        """Return one of our own statements with the tables' names, and other parts of DDL, in it; values never are."""
+        return _composed(text, self.name, **parts) if parts else _filled(text, self.name, 0)
 
     def limited(self, text: str, limit: int) -> str:
         """Return a statement with its limit in it: as a parameter it would be planned anew for each call."""
         return _filled(text, self.name, limit)
 
 
+def drop(number: int) -> str:
+    """Return the statement that deletes what `Table.make` made for the collection of this number."""
+    return _filled("DROP TABLE {table}, {writes}", _name(number), 0)
+
+
+def _name(number: int) -> str:
+    return f"records_{number}"
+
+
 @lru_cache(1024)
 def _filled(text: str, table: str, limit: int) -> str:
-    """Put a table's name and a limit into a statement; remembered, because that takes longer than to send it."""
-    return _composed(text, table=sql.Identifier(table), limit=sql.Literal(limit))
+    """Put names and a limit into a statement; remembered, because that takes longer than to send it."""
+    return _composed(text, table, limit=sql.Literal(limit))
 
 
-def _composed(text: str, **parts: sql.Composable) -> str:
+def _composed(text: str, table: str, **parts: sql.Composable) -> str:
     own: Any = text  # psycopg asks for a literal, so that nobody puts values into it
-    return sql.SQL(own).format(**parts).as_string()
+    named = {"table": sql.Identifier(table), "writes": sql.Identifier(f"{table}_writes"), **parts}
+    return sql.SQL(own).format(**named).as_string()
 
 
 def _check(declared: FieldType, kind: str, value: sql.Composable) -> sql.Composable:

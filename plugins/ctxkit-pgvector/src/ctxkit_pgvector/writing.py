@@ -1,4 +1,8 @@
-"""Writing and deleting, as plans of one transaction each."""
+"""Writing and deleting, as plans of one transaction each, and the number of writes.
+
+That number is a sum of rows of which each write raises one that no other is raising, or adds one: so no write waits for
+another, and the sum changes when, and only when, what was written can be seen.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from ctxkit.filters import Filter
 from ctxkit.records import RecordBatch
 from ctxkit_pgvector.codec import PackedVectors, dumped, stored_ids, written
 from ctxkit_pgvector.conditions import Condition, condition
-from ctxkit_pgvector.plan import Ask, Copy, Each, Plan
+from ctxkit_pgvector.plan import Ask, Copy, Each, Plan, ResultT
 from ctxkit_pgvector.session import PackedVector
 from ctxkit_pgvector.table import WORDS, Table
 from ctxkit_pgvector.words import said
@@ -35,6 +39,13 @@ _STAGE: Final = (
     "CREATE TEMPORARY TABLE ctxkit_batch (id text, text text, metadata text, embedding vector({dimension}),"
     " exact bytea, words integer, said text) ON COMMIT DROP"
 )
+_COUNTED: Final = (
+    "WITH raised AS (UPDATE {writes} SET number = number + 1"
+    " WHERE slot = (SELECT slot FROM {writes} LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING slot)"
+    " INSERT INTO {writes} (number) SELECT 1 WHERE NOT EXISTS (SELECT FROM raised)"
+)
+# A standby answers None: another one may be asked next, which is behind it.
+_VERSION: Final = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN coalesce(sum(number), 0)::bigint END FROM {writes}"
 
 
 def upsert(table: Table, batch: RecordBatch) -> Plan[None]:
@@ -78,3 +89,16 @@ def delete(table: Table, ids: Sequence[str] | None, node: Filter | None) -> Plan
     text = f"DELETE FROM {{table}} WHERE id IN (SELECT id FROM {{table}} WHERE {chosen} ORDER BY id FOR UPDATE)"  # noqa: S608 - no value is in it
     count: int = (yield Ask(table.sql(text), values))[0][0]
     return count
+
+
+def counted(table: Table, plan: Plan[ResultT]) -> Plan[ResultT]:
+    """Follow a plan that writes, and raise the number of writes by one."""
+    result = yield from plan
+    yield Ask(table.sql(_COUNTED))
+    return result
+
+
+def version(table: Table) -> Plan[int | None]:
+    """Return the number of writes, None on a standby."""
+    found: int | None = (yield Ask(table.sql(_VERSION)))[0][0]
+    return found
