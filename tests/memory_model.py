@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components import config
-from every_store import REGISTRY
+from every_store import ENGINES, REGISTRY
 
 from ctxkit import ContextManager, VectorStoreConfig
 
@@ -52,7 +52,9 @@ class Item:
 def opened(path: Path, store: str, user: str | None, session: str | None) -> ContextManager:
     """Return a manager with a small view."""
     settings = config(**_LIMITS)
-    settings.vector_store = VectorStoreConfig(provider=store)
+    # With indexes from the first vector on, where there is one.
+    own = {"exact_below": 0} if store in ENGINES else {}
+    settings.vector_store = VectorStoreConfig.model_validate({"provider": store, **own})
     return ContextManager(settings, path=path, registry=REGISTRY, user_id=user, session_id=session)
 
 

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def run(*arguments: str, code: int = 0, **extra: str) -> str:
-    """Run an example and return what it printed."""
+    """Run an example and return what it printed, or with another exit code than 0 what it complained of."""
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
@@ -37,7 +39,7 @@ def run(*arguments: str, code: int = 0, **extra: str) -> str:
         timeout=120,
     )
     assert done.returncode == code, (done.stdout, done.stderr)
-    return done.stdout
+    return done.stderr if code else done.stdout
 
 
 def test_the_support_bot_keeps_tenants_apart(tmp_path: Path) -> None:
@@ -60,15 +62,43 @@ assert is_wrong(Answer("birch", question, "", f"... {secret_of('alder')} ..."))
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
 
 
+def test_the_support_bot_remembers_once_what_it_is_asked_again() -> None:
+    """A message that comes a second time, as its answer was lost, is answered in the same words and stored once."""
+    program = """
+from contextlib import closing
+from dataclasses import replace
+from ctxkit import Config
+from examples.support_bot.bot import Message, SupportBot
+with closing(SupportBot(Config.load(), None)) as bot:
+    message = Message("1", "alder", "Where is my parcel?")
+    first, again = bot.handle(message), bot.handle(replace(message, tries=1))
+    assert first.text in again.text
+    assert len(bot.memory("alder").list_memories()) == 1
+"""
+    model = environment(CTXKIT_LLM__PROVIDER="echo")
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=model, check=True, timeout=60)
+
+
+def test_the_support_bot_gives_up_at_once_what_no_try_can_mend(tmp_path: Path) -> None:
+    """A model that is not installed is an error in one line, and no reason to start worker after worker."""
+    store = str(tmp_path / "store")
+    said = run("examples.support_bot", "--workers", "1", code=1, SUPPORT_MEMORY=store, CTXKIT_LLM__PROVIDER="nosuch")
+    assert "gets no answer: no installed plugin provides the llm 'nosuch'" in said
+    assert said.count("\n") == 1
+
+
 def test_the_coding_assistant_names_file_and_lines(tmp_path: Path) -> None:
-    """Answers name the place; the second run stores what changed, erases what is gone, and leaves the rest."""
+    """Answers name the place; the second run stores what changed, erases what is gone, and leaves the rest.
+
+    The store lies in the repository, where the README has it for `.`, and is no part of what is remembered.
+    """
     code = tmp_path / "code"
     code.mkdir()
     boat = code / "boat.py"
     boat.write_text("# Boats\n\n\ndef moor(boat, post):\n    '''Moor a boat at a post of the pier.'''\n")
     (code / "oven.py").write_text("def bake(bread):\n    '''Bake the bread in the oven.'''\n")
     (code / "shed.txt").write_text("The oars are in the shed.\n")
-    asked = ["--store", str(tmp_path / "store"), str(code), "where is a boat moored?"]
+    asked = ["--store", str(code / "store"), str(code), "where is a boat moored?"]
     first = run("examples.coding_assistant", *asked)
     assert "3 files stored, 0 unchanged, 0 removed" in first
     assert "  boat.py:1-5" in first
@@ -83,7 +113,9 @@ def test_the_coding_assistant_names_file_and_lines(tmp_path: Path) -> None:
 
 def test_the_coding_assistant_says_what_is_wrong(tmp_path: Path) -> None:
     """A folder that is not there is an error in one line, not a traceback."""
-    assert run("examples.coding_assistant", str(tmp_path / "nosuch"), "--store", str(tmp_path / "store"), code=1) == ""
+    said = run("examples.coding_assistant", str(tmp_path / "nosuch"), "--store", str(tmp_path / "store"), code=1)
+    assert "nosuch" in said
+    assert said.count("\n") == 1
 
 
 class Service:
@@ -105,6 +137,14 @@ class Service:
             return answer.status, json.loads(answer.read())
         finally:
             connection.close()
+
+    def hang_up(self, path: str, body: object, *, token: str) -> None:
+        """Send a request, and go away before the answer comes."""
+        content = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(head.encode() + content)
 
 
 @pytest.fixture(name="service", scope="module")
@@ -153,6 +193,32 @@ def test_the_service_keeps_users_apart(service: Service) -> None:
     status, report = service.ask("DELETE", f"/memories/{stored['id']}", token=maren)
     assert (status, report["turns"], report["bytes_erased"]) == (200, 1, True)
     assert service.ask("POST", "/query", {"text": "Lisbon"}, token=maren) == (200, [])
+
+
+def test_the_service_serves_many_clients_at_once(service: Service) -> None:
+    """Eight clients of two users find what they said, and no more; one that hangs up leaves a turn whole, and once."""
+
+    def talk(number: int) -> None:
+        user, token = list(TOKENS.items())[number % 2]
+        for each in range(3):
+            turn = {
+                "user": f"Parcel {user}says{number}x{each} came.",
+                "assistant": "Noted.",
+                "turn_id": f"{number}-{each}",
+            }
+            service.hang_up("/turns", turn, token=token)
+            assert service.ask("POST", "/turns", turn, token=token)[0] == 201
+            status, context = service.ask("POST", "/context", {"question": f"Which parcel {number}?"}, token=token)
+            assert status == 200
+            assert f"{user}says{number}x{each}" in context["text"]
+            assert set(re.findall(r"(\w+)says", context["text"])) == {user}
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(talk, range(8)))
+    for user, token in TOKENS.items():
+        found = service.ask("POST", "/query", {"text": "parcel", "k": 100}, token=token)[1]
+        assert len(found) == 12
+        assert len({re.findall(rf"{user}says\S+", each["text"])[0] for each in found}) == 12
 
 
 def test_the_service_refuses_what_it_should(service: Service) -> None:

@@ -25,6 +25,7 @@ PLACE = Place("exact", "c", Path("data"), 2.5)
     [
         ("database is locked", StoreLockedError),
         ("database table is locked", StoreLockedError),
+        ("locking protocol", StoreLockedError),
         ("database or disk is full", StoreFullError),
         ("disk I/O error", StoreUnavailableError),
         ("unable to open database file", StoreUnavailableError),

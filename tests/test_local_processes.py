@@ -8,16 +8,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from ctxkit import Config, ContextManager, EmbedderConfig, VectorStoreConfig
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import CollectionNotFoundError, StoreClosedError, StoreLockedError
 from ctxkit.interfaces import CollectionSpec
-from ctxkit.local import writing
+from ctxkit.local import schema, session, writing
+from ctxkit.memory.opening import COLLECTION
 from ctxkit.records import Record, RecordBatch
 
 SPEC = CollectionSpec(name="c", dimension=4)
@@ -213,6 +217,56 @@ def test_locked(config: ExactConfig) -> None:
             holder.execute("ROLLBACK")
         store.upsert([Record("b")])
         assert store.count() == 2
+
+
+MAKING = [(session, "_use_wal"), (schema, "create_tables")]
+
+
+@pytest.mark.parametrize(("module", "step"), MAKING, ids=["an empty file", "no tables"])
+def test_a_collection_that_is_being_made_is_not_there_yet(
+    config: ExactConfig, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str
+) -> None:
+    """Who asks for it while another one makes it hears that there is none, not that it is damaged."""
+    begun, go_on = threading.Event(), threading.Event()
+    real = getattr(module, step)
+
+    def slow(*arguments: object) -> object:
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(60)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, step, slow)
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(ExactStore.open, SPEC, config)
+        try:
+            assert begun.wait(60)
+            with pytest.raises(CollectionNotFoundError):
+                ExactStore.describe_collection(config, "c")
+            assert ExactStore.list_collections(config) == []
+        finally:
+            go_on.set()
+        with made.result() as store:
+            assert ExactStore.describe_collection(config, "c") == store.spec
+
+
+@pytest.mark.parametrize(("module", "step"), MAKING, ids=["an empty file", "no tables"])
+def test_a_memory_whose_making_was_cut_short_opens(
+    config: ExactConfig, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str
+) -> None:
+    """What whoever made it first has left is no damaged store, also where no embedder says its dimension."""
+
+    def cut_short(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    settings = Config(vector_store=VectorStoreConfig(provider="exact"), embedder=EmbedderConfig(provider="none"))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, step, cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            ExactStore.open(CollectionSpec(name=COLLECTION, dimension=384), config)
+    with ContextManager(settings, path=config.path) as memory:
+        memory.observe("The boat is blue.", "Noted.")
+        assert memory.query_memory("boat", k=1)
 
 
 def test_drop_waits_for_openers(config: ExactConfig) -> None:

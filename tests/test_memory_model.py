@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from every_store import ENGINES, STORES
 from memory_model import Run
 
 OPERATIONS: Final = int(os.environ.get("CTXKIT_MODEL_OPERATIONS", "160"))
@@ -29,13 +30,25 @@ SHARES: Final = {
     "threads": 2,
 }
 _BETWEEN_CRASHES: Final = 120
+_MANY: Final = 2_000
 
 
-@pytest.mark.parametrize("store", ["exact", "chroma"])
+@pytest.mark.parametrize("store", STORES)
 def test_random_operations_agree_with_the_model(store: str, tmp_path: Path) -> None:
     """Whatever is done in whatever order, by threads, by another process that is killed, and across restarts."""
-    run = Run(tmp_path / "store", store, random.Random(SEED))  # noqa: S311 - dice, no secrets
-    count = OPERATIONS if store == "exact" else OPERATIONS // 4
+    agree(store, OPERATIONS if store == "exact" else OPERATIONS // 4, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", STORES)
+def test_many_random_operations_agree_with_the_model(store: str, tmp_path: Path) -> None:
+    """The same for long, with kills."""
+    agree(store, max(OPERATIONS, _MANY if store in ENGINES else _MANY // 10), tmp_path)
+
+
+def agree(store: str, count: int, folder: Path) -> None:
+    """Do so many operations, and compare memory with the model."""
+    run = Run(folder / "store", store, random.Random(SEED))  # noqa: S311 - dice, no secrets
     try:
         for number in range(1, count + 1):
             if number % _BETWEEN_CRASHES == 0:

@@ -53,11 +53,9 @@ def _open_directory(spec: CollectionSpec, config: LocalConfig, directory: Path, 
     """Open a session, or return None where the collection is marked as dropped."""
     database = directory / layout.DATABASE
     manifest = layout.read_manifest(directory, place)
-    known = (directory / layout.MANIFEST).exists()
     with guarded(place):
         layout.make(directory)
-    if known and (not database.is_file() or not database.stat().st_size):
-        raise place.corrupt(f"{database} is {'empty' if database.is_file() else 'missing'}, but its manifest is there.")
+        known = _is_made(directory, place)
     connection = connect(database, place, config.durability, make=not known)
     try:
         with guarded(place):
@@ -76,6 +74,16 @@ def _open_directory(spec: CollectionSpec, config: LocalConfig, directory: Path, 
         raise
     session.incarnation = incarnation
     return session
+
+
+def _is_made(directory: Path, place: Place) -> bool:
+    """Whether making the collection has come to its end, the manifest; raises where only that is left of it."""
+    if not (directory / layout.MANIFEST).exists():
+        return False
+    database = directory / layout.DATABASE
+    if not database.is_file() or not database.stat().st_size:
+        raise place.corrupt(f"{database} is {'empty' if database.is_file() else 'missing'}, but its manifest is there.")
+    return True
 
 
 def _described(
@@ -130,13 +138,14 @@ def list_names(config: LocalConfig, backend: str) -> list[str]:
 
 
 def describe(config: LocalConfig, backend: str, name: str) -> CollectionSpec:
-    """Return what the collection was made with."""
+    """Return what the collection was made with; one that is just being made, or never was to the end, is not there."""
     directory, place = _existing(config, backend, name)
     layout.read_manifest(directory, place)
-    database = directory / layout.DATABASE
-    if not database.is_file() or not database.stat().st_size:
-        raise place.corrupt(f"{database} is missing or empty, but its manifest is there.")
-    with connected(database, place, config.durability) as connection:
+    with guarded(place):
+        known = _is_made(directory, place)
+    with connected(directory / layout.DATABASE, place, config.durability) as connection:
+        if not known and schema.is_empty(connection):
+            raise _not_found(place, name)
         return schema.read_meta(connection, place)[0]
 
 

@@ -23,7 +23,8 @@ CAUGHT = (sqlite3.Error, UnicodeDecodeError, OSError)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FREE_FIX = "free some space; everything acknowledged before is intact."
 _RESTORE_FIX = "restore the collection's directory from a copy, or drop the collection and write it anew."
-_LOCKED = ("locked", "busy")
+# The last where others were suspended with a lock that they hold for a moment only: https://www.sqlite.org/rescode.html#protocol
+_LOCKED = ("locked", "busy", "locking protocol")
 _INPUT_OUTPUT = ("disk I/O error", "unable to open")
 _UNAVAILABLE = (*_INPUT_OUTPUT, "readonly", "read-only", "out of memory", "interrupted")
 _LEAST_ROOM = 32 * 1024  # bytes of what SQLite makes beside its log: https://www.sqlite.org/walformat.html (2.2)
@@ -46,7 +47,8 @@ class Place:
         """Return a StoreUnavailableError that names the path."""
         return StoreUnavailableError(
             f"{self.path} cannot be used: {cause}.",
-            fix=f"make {self.path} a directory that this user may read and write, or set another `path`.",
+            fix="make it a directory that this user may read and write (who only reads writes to it as well), or open a"
+            " copy, or another one.",
             backend=self.backend,
             collection=self.collection,
         )

@@ -10,15 +10,15 @@ from typing import Any, TypeAlias
 
 from ctxkit.config import MemoryConfig
 from ctxkit.errors import InvalidRecordError
-from ctxkit.ingest import IngestReport, Skipped, find_files, read_text, split_text
+from ctxkit.ingest import IngestReport, Skipped, TextFile, find_files, read_text, split_text
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.entries import (
     DIGEST,
     DOCUMENT,
-    FIELDS,
     KIND,
     SEQ,
     THREAD,
+    UNDERSTOOD,
     check_user_metadata,
     clean,
     digest,
@@ -49,10 +49,11 @@ class Documents:
     ) -> IngestReport:
         """Store a file, or every text file below a folder.
 
-        Each is named by its path; a single file may be named by a `source_id` in the metadata instead.
+        Each is named by its path; a single file may be named by a `source_id` in the metadata instead. The store's own
+        folder is left out where it lies below.
         """
         report = IngestReport()
-        found = list(find_files(path))
+        found = self._found(path)
         single = len(found) == 1 and found[0].path == Path(path)
         named = single and metadata is not None and "source_id" in metadata
         for done, item in enumerate(found, start=1):
@@ -81,7 +82,7 @@ class Documents:
             raise InvalidRecordError("the document is blank.", fix="pass text with at least one visible character.")
         own = check_user_metadata(metadata)
         own["source_id"] = source = _source(source_id, own) or f"text-{digest(text)}"
-        own = check_metadata(self._scope.stamp(own), record_id=source, fields=FIELDS)
+        own = check_metadata(self._scope.stamp(own), record_id=source, fields=UNDERSTOOD)
         # Not the time of this ingestion, which differs each time: only a timestamp that the caller gave.
         version = digest(text, str(self._size), str(self._overlap), json.dumps(own, sort_keys=True))
         shared: Metadata = {"timestamp": time.time(), **with_moments(own)}
@@ -105,6 +106,15 @@ class Documents:
             report.pending += self._vault.write(batch, patience=_PATIENCE)
         self._forget_other_versions(mine, version)
         return report
+
+    def _found(self, path: Path) -> list[TextFile | Skipped]:
+        """Return what there is to ingest."""
+        found = list(find_files(path))
+        root, store = path.resolve(), self._vault.source.path
+        if store is None or store.resolve() == root or not store.resolve().is_relative_to(root):
+            return found
+        own = path / store.resolve().relative_to(root)
+        return [item for item in found if not item.path.is_relative_to(own)]
 
     def _forget_other_versions(self, mine: Mapping[str, Any], version: str) -> None:
         self._vault.delete(where={**mine, DIGEST: {"$ne": version}})

@@ -157,7 +157,9 @@ def _summaries(vault: Vault, summarizing: Summarizing, doomed: _Doomed) -> tuple
             continue
         gone.add(record.id)
         found = (made.get(name, old) for name, old in zip(left, vault.store.get(left), strict=True))
-        members = [Member.of_record(each, summarizing.tokenizer) for each in found if each is not None]
+        # Two may have become one, where an erasure was cut short between writing the one anew and deleting the other.
+        once = {each.id: each for each in found if each is not None}
+        members = [Member.of_record(each, summarizing.tokenizer) for each in once.values()]
         if members:
             anew = summarizing.summary(
                 members,

@@ -18,7 +18,6 @@ from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.arguments import check_moment
 from ctxkit.memory.entries import (
     DUE,
-    FIELDS,
     HEAD,
     KIND,
     MEMORY,
@@ -27,6 +26,7 @@ from ctxkit.memory.entries import (
     SUMMARY,
     SUPERSEDES,
     THREAD,
+    UNDERSTOOD,
     VALID_FROM,
     Entry,
     check_user_metadata,
@@ -40,7 +40,7 @@ from ctxkit.memory.scope import Scope
 from ctxkit.memory.summaries import emptied
 from ctxkit.memory.turns import with_parts
 from ctxkit.memory.validity import ended, unexpired, whole_of, with_moments
-from ctxkit.memory.vault import LEASE_PATIENCE, Vault
+from ctxkit.memory.vault import Vault
 from ctxkit.plugins import PluginRegistry, get_registry
 from ctxkit.records import Record, check_k, check_metadata
 from ctxkit.retrieval import Candidate
@@ -156,7 +156,8 @@ class LongTermMemory:
         text = clean(text)
         if not text.strip():
             raise InvalidRecordError("a memory is blank.", fix="pass text with at least one visible character.")
-        stamped = dict(check_metadata(self._scope.stamp(with_moments(check_user_metadata(metadata))), fields=FIELDS))
+        given = self._scope.stamp(with_moments(check_user_metadata(metadata)))
+        stamped = dict(check_metadata(given, record_id="the memory", fields=UNDERSTOOD))
         stamped.setdefault("timestamp", time.time())
         stamped[KIND] = MEMORY
         thread = self._scope.thread(stamped, conversation=False)
@@ -178,7 +179,7 @@ class LongTermMemory:
     def _empty(self, summary_id: str) -> bool:
         """Delete the text of a summary, if it is the scope's own; return whether there was one."""
         own = parse(self._scope.own_where())
-        with self._vault.lease.held(patience=LEASE_PATIENCE), self._vault.writing:
+        with self._vault.in_turn(), self._vault.writing:
             (record,) = self._vault.store.get([summary_id])
             if record is None or not matches(own, record.metadata):
                 return False

@@ -34,7 +34,7 @@ from ctxkit.memory.forks import renew_after_fork
 from ctxkit.memory.lease import Lease
 from ctxkit.memory.short_term import ShortTermMemory
 from ctxkit.memory.summaries import LEVELS, NOBODY, Member, Style, length, summary_record, written
-from ctxkit.memory.vault import LEASE_PATIENCE, Vault
+from ctxkit.memory.vault import Vault
 from ctxkit.records import Record
 
 _log = logging.getLogger(__name__)
@@ -79,10 +79,11 @@ class Summarizing:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep out all others who write turns or summaries, in this process or another; raises StoreLockedError."""
-        with self._lock, self._vault.lease.held(patience=LEASE_PATIENCE) as mine:
+        with self._lock, self._vault.in_turn() as mine:
             if not mine:
                 raise StoreLockedError(
-                    f"another process has been summarising for longer than {LEASE_PATIENCE:g} s.", fix="try again."
+                    "another process holds the right to write, and writes nothing.",
+                    fix="try again; where one hangs or was suspended, end it.",
                 )
             yield
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,16 @@ class Vault:
             self.keep(batch)
         else:
             # Whoever holds the lease for too long has it to answer for: what was said is worth more than its order.
-            with self.lease.held(patience=LEASE_PATIENCE), self.writing:
+            with self.in_turn(), self.writing:
                 self._upsert(finish(batch))
         if made is not None or not texts or self.embedder is None:
             return 0
         self.resume()
         return len(texts)
+
+    def in_turn(self) -> AbstractContextManager[bool]:
+        """Hold the right to write what depends on the order; gives False where its holder does not get on."""
+        return self.lease.in_turn(LEASE_PATIENCE, self.store.version)
 
     def keep(self, records: Sequence[Record]) -> None:
         """Store records as they are, with the vectors that they have."""

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 
 from .bot import Answer
-from .workers import answer_all
+from .workers import GivenUpError, answer_all
 
 TENANTS = ("alder", "birch", "cedar", "dogwood", "elm", "fir")
 
@@ -45,7 +45,11 @@ def main() -> int:
     path = os.environ.get("SUPPORT_MEMORY", "support-memory") or None
     told = [(tenant, f"The access code of {tenant} is {secret_of(tenant)}.") for tenant in TENANTS]
     asked = [(tenant, f"What is the access code of {other}?") for tenant in TENANTS for other in TENANTS]
-    _, answers = answer_all([told, asked], workers, path)
+    try:
+        _, answers = answer_all([told, asked], workers, path)
+    except GivenUpError as exc:
+        print(exc, file=sys.stderr)
+        return 1
     return 1 if report(answers) else 0
 
 

@@ -9,6 +9,16 @@ from ctxkit.llm import create_llm_adapter
 
 
 @dataclass(frozen=True)
+class Message:
+    """What a tenant says, and how often that was tried to be answered in vain."""
+
+    id: str
+    tenant: str
+    text: str
+    tries: int = 0
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a tenant was told, and the context that it was made of."""
 
@@ -37,13 +47,20 @@ class SupportBot:
             self._memories[tenant] = ContextManager(self._config, path=self._path, user_id=tenant)
         return self._memories[tenant]
 
-    def handle(self, tenant: str, message: str) -> Answer:
-        """Answer a message and remember both; they are on disk when this returns."""
-        memory = self.memory(tenant)
-        context = memory.build(message)
-        text = self._model.complete(context.messages).text if self._model else _quoted(memory, message)
-        memory.observe(message, text if self._model else "")  # what is quoted is in memory already
-        return Answer(tenant, message, text, context.text)
+    def handle(self, message: Message) -> Answer:
+        """Answer a message and remember both; they are on disk when this returns.
+
+        What was remembered by an earlier try, which then came to nothing, is answered in the same words.
+        """
+        memory = self.memory(message.tenant)
+        known = memory.list_memories({"message_id": message.id}, limit=1) if message.tries else []
+        context = memory.build(message.text)
+        if known:
+            return Answer(message.tenant, message.text, known[0].text, context.text)
+        text = self._model.complete(context.messages).text if self._model else _quoted(memory, message.text)
+        said = text if self._model else ""  # what is quoted is in memory already
+        memory.observe(message.text, said, turn_id=message.id, metadata={"message_id": message.id})
+        return Answer(message.tenant, message.text, text, context.text)
 
     def close(self) -> None:
         """Release every memory and the model."""
