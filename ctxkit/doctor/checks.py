@@ -46,4 +46,5 @@ def results(name: str, subject: Subject) -> Iterator[Result]:
     except Exception as exc:
         if subject.debug:
             logging.getLogger(__name__).exception("%s", name)
-        yield of_error(exc, name)
+        more = subject.command("--debug", "doctor", "--only", name)
+        yield of_error(exc, name, fix=f"{more} shows more; if it is a fault of ctxkit, tell its authors.")

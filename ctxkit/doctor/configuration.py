@@ -11,14 +11,16 @@ from pydantic import ValidationError
 
 from ctxkit.config import Config
 from ctxkit.config.conflicts import find_conflicts
-from ctxkit.config.layers import Finding, Layers, Repair, read_layers, unknown_option
+from ctxkit.config.layers import Finding, Layers, Repair, default_of, read_layers, unknown_option
 from ctxkit.config.problems import as_problems
 from ctxkit.config.repairing import mend as mend_file
 from ctxkit.doctor.results import Result, of_error
-from ctxkit.doctor.subject import Subject
+from ctxkit.doctor.subject import Subject, used
 from ctxkit.errors import CtxkitError, PluginError, PluginNotFoundError
-from ctxkit.interfaces import EmbedderCapabilities, Kind
+from ctxkit.interfaces import Capabilities, EmbedderCapabilities, Kind
+from ctxkit.moving.places import configured_place
 from ctxkit.plugins import KINDS, PluginRegistry
+from ctxkit.plugins.known import install_line
 
 _FILLED_IN: Final = frozenset({"path", "index_type"})  # by the context manager
 
@@ -37,11 +39,18 @@ def check(subject: Subject) -> Iterator[Result]:
             yield Result("ok", "file", f"{gone} of {len(before)} mended; what it was is kept in {backup}")
             subject.read_again()
     for each in found:
-        fix = f"{each.fix} `ctxkit doctor --fix` does it." if is_mendable(each) else each.fix
-        yield Result("warning" if each.is_warning else "problem", each.origin.layer, str(each), fix)
+        yield Result("warning" if each.is_warning else "problem", each.origin.layer, str(each), _fix(each, subject))
     if not found:
         file = subject.layers.file
         yield Result("ok", "values", f"nothing wrong in {'the environment' if file is None else file.title}")
+
+
+def _fix(finding: Finding, subject: Subject) -> str:
+    """Return what to do about a finding, with the command that does it where there is one."""
+    if finding.repair is None or not is_mendable(finding):
+        return finding.fix
+    does = "makes it a comment" if finding.repair.how == "disable" else "does it"
+    return f"{finding.fix} {subject.command('doctor', '--fix')} {does}."
 
 
 def mend(layers: Layers, registry: PluginRegistry, assignments: tuple[str, ...]) -> tuple[Path | None, list[Finding]]:
@@ -66,6 +75,7 @@ def findings(layers: Layers, registry: PluginRegistry) -> list[Finding]:
         *wrong,
         *(each for kind in KINDS for each in _of_component(kind, config, layers, registry)),
         *_dimension(config, layers, registry),
+        *_search(config, layers, registry),
         *_conflicts(config, layers),
     ]
 
@@ -131,6 +141,30 @@ def _dimension(config: Config, layers: Layers, registry: PluginRegistry) -> Iter
             f"leave it out, or set it to {able.dimension}.",
             Repair(key, "set", able.dimension),
         )
+
+
+def _search(config: Config, layers: Layers, registry: PluginRegistry) -> Iterator[Finding]:
+    """Yield that nothing would ever be found: the store searches no texts, and nothing makes vectors."""
+    if used("embedder", config, registry) != "none":
+        return
+    try:
+        place = configured_place(config.vector_store, None, registry)
+        able = place.config.capabilities() or registry.find("vector_store", place.provider).spec.capabilities
+    except CtxkitError:
+        return  # its options are wrong, or it is not installed, which is told
+    if not isinstance(able, Capabilities) or able.text_search is not None:
+        return
+    key, default = ("embedder", "provider"), default_of(("embedder", "provider"))
+    repair, fix = None, f"{install_line('embedder', default)}, which makes them."
+    if registry.is_available("embedder", default):
+        repair, fix = Repair(key, "set", default), f"set embedder.provider to {default}, or take it out."
+    yield Finding(
+        layers.origin(key),
+        f"{place.provider} as it is configured searches by vectors only, and no embedder makes any: nothing that is"
+        " stored would be found",
+        fix,
+        repair,
+    )
 
 
 def _conflicts(config: Config, layers: Layers) -> Iterator[Finding]:

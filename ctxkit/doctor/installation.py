@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import ctxkit
 from ctxkit.doctor.results import Result, Verdict, of_error
-from ctxkit.doctor.subject import FALLBACKS, Subject
+from ctxkit.doctor.subject import Subject
 from ctxkit.errors import PluginError
 from ctxkit.interfaces import Kind
 from ctxkit.plugins import KINDS
 from ctxkit.plugins.construction import check_requirements
 from ctxkit.plugins.failures import unavailable
+
+_INSTEAD: Final[Mapping[Kind, str]] = {
+    "vector_store": " exact stands in.",
+    "embedder": " Memories are found by their words only.",
+}
 
 
 def check(subject: Subject) -> Iterator[Result]:
@@ -21,6 +27,7 @@ def check(subject: Subject) -> Iterator[Result]:
     yield Result("ok", "ctxkit", f"{ctxkit.__version__} on {where}")
     for failure in subject.failed_plugins:
         yield of_error(failure, "plugin")
+    subject.registry.commands()  # which may fail as well
     for plugin in subject.registry.plugins:
         if plugin.status != "loaded":
             verdict: Verdict = "not checked" if plugin.status == "blocked" else "problem"
@@ -49,7 +56,7 @@ def _configured(kind: Kind, subject: Subject) -> Iterator[Result]:
         check_requirements(component)
     except PluginError as exc:
         result = of_error(exc, title, "problem" if named else "warning")
-        fallback = "" if named else f" {FALLBACKS.get(kind, 'nothing')} stands in."
-        yield Result(result.verdict, result.subject, f"{result.found}{fallback}", result.fix)
+        instead = "" if named else _INSTEAD.get(kind, "")
+        yield Result(result.verdict, result.subject, f"{result.found}{instead}", result.fix)
     else:
         yield Result("ok", title, f"{name}, of {component.plugin.distribution} {component.plugin.version}".rstrip())

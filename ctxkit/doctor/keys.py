@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from typing import Final
-
-from pydantic import ValidationError
+from urllib.parse import urlsplit
 
 from ctxkit.doctor.results import Result, of_error
 from ctxkit.doctor.subject import Subject
@@ -47,14 +46,17 @@ def _judged(provider: Provider, subject: Subject, kind: Kind | None) -> Result:
         config = ProviderConfig() if kind is None else _config(subject, kind)
         address = provider.address_of(config.base_url)
         key = KeySource(provider, config).resolve(address)
-    except (AuthenticationFailedError, ConfigError, PluginError, ValidationError) as exc:
+    except (AuthenticationFailedError, ConfigError, PluginError) as exc:
         return of_error(exc, variable, "warning" if kind is None else "problem")
-    problem = _shape(key, provider) if provider.owns(address) else ""
+    host = urlsplit(address).hostname  # the whole address may hold a password
+    if key == NO_KEY:
+        return Result("ok", variable, f"not set; {host} may need none")
+    if not provider.owns(address):
+        return Result("ok", variable, f"there, for {host}")
+    problem = _shape(key, provider)
     if problem:
         fix = f"copy it again from {provider.key_page}: export {variable}=..."
         return Result("warning" if kind is None else "problem", variable, problem, fix)
-    if key == NO_KEY:
-        return Result("ok", variable, f"not set; {address} may need none")
     return Result("ok", variable, f"there, and looks like a key of {provider.title}")
 
 

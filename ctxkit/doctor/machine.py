@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ _BASE: Final = 150 * _MIB  # what a process with numpy, an index library and thi
 _TRIED: Final = 256 * 1024  # bytes that are written to see whether there is room
 _LITTLE: Final = 500 * _MIB
 _GROUP: Final = Path("/sys/fs/cgroup")
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 
 
 def check(subject: Subject) -> Iterator[Result]:
@@ -54,18 +57,25 @@ def _disk(store: Path, stored: int) -> Result:
             "name a folder with --store.",
         )
     try:
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_TRIED))
-            room = os.fstat(file.fileno()).st_size == _TRIED
     except OSError as exc:
         return Result(
             "problem",
             "disk",
             f"{folder} cannot be written: {exc.strerror or type(exc).__name__}",
-            "free some space or raise the quota, make the folder writable, or name another with --store.",
+            f"{_remedy(folder, exc)}, or name another folder with --store.",
+        )
+    closed = next((path for path in _below(store) if not os.access(path, os.W_OK, effective_ids=_EFFECTIVE)), None)
+    if closed is not None:
+        return Result(
+            "problem",
+            "disk",
+            f"this user may not write {closed}, which belongs to the store",
+            f"{_right_to(store, closed)}, or name another folder with --store.",
         )
     free = shutil.disk_usage(folder).free
-    if not room or free < stored:
+    if free < stored:
         return Result(
             "problem", "disk", f"{_mib(free)} free under {folder}, less than the store has", "free some space."
         )
@@ -74,14 +84,33 @@ def _disk(store: Path, stored: int) -> Result:
     return Result("ok", "disk", f"{_mib(free)} free under {folder}; the store has {_mib(stored)}")
 
 
+def _remedy(folder: Path, error: OSError) -> str:
+    """Return what gives back the room, or the right, to write a folder."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space or raise the quota"
+    if error.errno == errno.EROFS:
+        return "mount its file system so that it can be written"
+    return _right_to(folder, folder)
+
+
+def _right_to(folder: Path, closed: Path) -> str:
+    """Return what gives the right to write a folder with what is `closed` in it: its owner has a command for it."""
+    owner = closed.stat().st_uid
+    if owner == os.geteuid():
+        return f"`chmod -R u+rwX {shlex.quote(str(folder))}`"
+    return f"have the user {owner}, who owns it, or root give you the right to write {folder}"
+
+
 def _size(folder: Path) -> int:
     """Return the bytes of all files below a folder, 0 where there is none."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            total += path.lstat().st_size if path.exists() else 0
-    return total
+    return sum(path.lstat().st_size for path in _below(folder) if path.is_file())
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield every file and folder below a folder, nothing where there is none."""
+    for place, folders, names in os.walk(folder):
+        # What another process removes meanwhile is not there.
+        yield from (path for name in (*folders, *names) if (path := Path(place, name)).exists())
 
 
 def _model_size(subject: Subject) -> int:

@@ -8,33 +8,46 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from ctxkit.doctor.results import Result, of_error
 from ctxkit.doctor.subject import Subject
-from ctxkit.errors import ConfigError, PluginError
+from ctxkit.errors import CtxkitError, PluginError
 from ctxkit.interfaces import EmbedderCapabilities
 from ctxkit.interfaces.models import EmbeddingModel
 from ctxkit.plugins import Component
-from ctxkit.plugins.construction import load_models
+from ctxkit.plugins.construction import load_factory, load_models
+from ctxkit.providers import ProviderLLM, ProviderLLMConfig
 
 _MADE_LATER: Final = ("path", "cache_folder")  # folders that a component makes itself
 _TYPO: Final = 0.85
+# Beginnings by which a model tells whose it is.
+_MODELS_OF: Final = {"claude-": "Anthropic", "gpt-": "OpenAI", "o1": "OpenAI", "o3": "OpenAI", "o4": "OpenAI"}
 
 
 def check(subject: Subject) -> Iterator[Result]:
-    """Look for each file that a component is told to read, and for the embedder's model; loads none of them."""
+    """Look for each file that a component is told to read, and for the models' names; loads none of them."""
+    found = False
+    for result in _of_components(subject):
+        found = True
+        yield result
+    if not found:
+        yield Result("not checked", "models", "no component in use has a model or reads a file")
+
+
+def _of_components(subject: Subject) -> Iterator[Result]:
     for component in subject.components():
         try:
             config: Any = subject.registry.make_config(
                 component.kind, component.qualified_name, subject.options(component.kind)
             )
-        except (ConfigError, PluginError, ValidationError):
-            yield Result("not checked", component.name, "its options are wrong", "`ctxkit doctor --only configuration`")
+        except CtxkitError:
+            more = subject.command("doctor", "--only", "configuration")
+            yield Result("not checked", component.name, "its options are wrong", more)
             continue
         yield from _files(component, config)
         if component.kind == "embedder":
-            yield from _model(component, config)
+            yield from _model(component, config, subject)
+        elif component.kind == "llm":
+            yield from _of_provider(component, config)
 
 
 def _files(component: Component, config: Any) -> Iterator[Result]:
@@ -50,7 +63,24 @@ def _files(component: Component, config: Any) -> Iterator[Result]:
                 )
 
 
-def _model(component: Component, config: Any) -> Iterator[Result]:
+def _of_provider(component: Component, config: Any) -> Iterator[Result]:
+    """Say of a language model whether its name is one of another provider's."""
+    try:
+        factory = load_factory(component)
+    except PluginError:
+        return  # the installation is told elsewhere
+    if not (issubclass(factory, ProviderLLM) and isinstance(config, ProviderLLMConfig)):
+        return
+    name, provider = config.model, factory.provider
+    owner = next((owner for begin, owner in _MODELS_OF.items() if name.startswith(begin)), provider.title)
+    if owner == provider.title or not provider.owns(provider.address_of(config.base_url)):
+        yield Result("ok", component.name, f"{name} is with its provider")
+    else:
+        fix = f"set llm.provider to {owner.lower()}, or llm.model to one of {provider.title}'s models."
+        yield Result("problem", component.name, f"{name} is a model of {owner}, not of {provider.title}", fix)
+
+
+def _model(component: Component, config: Any, subject: Subject) -> Iterator[Result]:
     name = getattr(config, "model", None)
     able = config.capabilities() or component.spec.capabilities
     offline = isinstance(able, EmbedderCapabilities) and able.offline
@@ -62,10 +92,10 @@ def _model(component: Component, config: Any) -> Iterator[Result]:
     except PluginError as exc:
         yield of_error(exc, component.name, "warning")
         return
-    yield _judged(component, name, listed)
+    yield _judged(component, name, listed, subject)
 
 
-def _judged(component: Component, name: str, listed: dict[str, EmbeddingModel]) -> Result:
+def _judged(component: Component, name: str, listed: dict[str, EmbeddingModel], subject: Subject) -> Result:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return Result("ok", component.name, f"{name} is a folder of this machine")
@@ -79,7 +109,7 @@ def _judged(component: Component, name: str, listed: dict[str, EmbeddingModel]) 
             "ok", component.name, f"{name} is {'on this machine' if known.on_this_machine else 'with its provider'}"
         )
     needed = f"its first use downloads {known.size_mb:.0f} MB"
-    fix = "`ctxkit doctor --only round-trip --online` is a first use."
+    fix = f"{subject.command('doctor', '--only', 'round-trip', '--online')} is a first use."
     return Result("warning", component.name, f"{name} is not on this machine; {needed}", fix)
 
 

@@ -26,9 +26,8 @@ class Result:
         return asdict(self)
 
 
-def of_error(error: BaseException, subject: str, verdict: Verdict = "problem") -> Result:
-    """Return what an exception means to a user; a traceback is nobody's answer."""
+def of_error(error: BaseException, subject: str, verdict: Verdict = "problem", *, fix: str = "") -> Result:
+    """Return what an exception means to a user, with `fix` where it does not say what to do itself."""
     if isinstance(error, CtxkitError):
         return Result(verdict, subject, error.message, error.fix or "")
-    fix = f"`ctxkit --debug doctor --only {subject}` shows more; if it is a fault of ctxkit, tell its authors."
     return Result(verdict, subject, one_line(error), fix)

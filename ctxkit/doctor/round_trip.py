@@ -43,7 +43,7 @@ def _without_what_is_elsewhere(subject: Subject, config: Config, folder: Path) -
     (config.vector_store.model_extra or {}).pop("path", None)
     place = memory_place(config.vector_store, folder, subject.registry, named=False)
     if place.folder is None:
-        told = f"{place.title} keeps its data elsewhere, where nothing is to be tried"
+        told = f"{place.title} is at a server, where nothing is tried out; exact stands in"
         yield Result("not checked", "vector store", told)
         config.vector_store = VectorStoreConfig(provider="exact")
 
@@ -63,15 +63,17 @@ def _trip(subject: Subject, config: Config, folder: str) -> Result:
             "problem",
             "embedder",
             f"it did not embed: {stats['last_embedding_error'] or 'it took too long'}",
-            "`ctxkit doctor --only models` shows what it needs; a turn is stored without a vector meanwhile.",
+            f"{subject.command('doctor', '--only', 'models')} shows what it needs; turns are stored without vectors"
+            " meanwhile.",
         )
     if not found or _ANSWERED not in built.text:
         return Result(
             "problem",
             "round trip",
             "a turn was stored, but it is not found, or not in the context",
-            "`ctxkit doctor --only configuration` names options that may leave it out.",
+            f"{subject.command('doctor', '--only', 'configuration')} names options that may leave it out.",
         )
     opened, stored, made = (after - before for before, after in itertools.pairwise(times))
-    words = f"opened in {opened:.2f} s, a turn stored in {stored * 1000:.0f} ms"
-    return Result("ok", "round trip", f"{words}, found and {built.tokens} tokens built in {made * 1000:.0f} ms")
+    began = f"opened in {opened:.2f} s, a turn stored in {stored * 1000:.0f} ms"
+    told = f"{began}, found again and put into a context of {built.tokens} tokens in {made * 1000:.0f} ms"
+    return Result("ok", "round trip", told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing_extensions import Self
 
 from ctxkit.config import Config
 from ctxkit.config.layers import Layers, read_layers
+from ctxkit.config.secrets import is_shown
 from ctxkit.doctor.whereabouts import memory_place
 from ctxkit.errors import ConfigError, CtxkitError, PluginError
 from ctxkit.interfaces import Kind
@@ -48,6 +50,18 @@ class Subject:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**given)
+
+    def command(self, *words: str) -> str:
+        """Return a command line of ctxkit with the options that this subject was given, to be typed as it stands.
+
+        What may be a secret is left out of it.
+        """
+        options = [] if self.config_file is None else ["--config", self.config_file]
+        options += [word for each in self.assignments if _is_shown(each) for word in ("--set", each)]
+        options += [word for each in self.plugins for word in ("-p", each)]
+        if self.store and "--from" not in words:
+            options += ["--store", self.store]
+        return f"`{shlex.join(['ctxkit', *words, *options])}`"
 
     @property
     def store_path(self) -> Path:
@@ -128,10 +142,7 @@ class Subject:
 
     def provider(self, kind: Kind) -> str:
         """Return the name of the component that is used, "none" for no embedder."""
-        name: str = self.section(kind).provider
-        if not self.is_named(kind) and kind in FALLBACKS and not self.registry.is_available(kind, name):
-            return FALLBACKS[kind]
-        return name
+        return used(kind, self.config, self.registry)
 
     def components(self) -> Iterator[Component]:
         """Yield the components in use that are there, language models only where one was named."""
@@ -153,3 +164,17 @@ class Subject:
             if section.api_key is not None:
                 options["api_key"] = section.api_key
         return options
+
+
+def used(kind: Kind, config: Config, registry: PluginRegistry) -> str:
+    """Return the name of the component that a configuration uses: a default that is not installed is stood in for."""
+    section: Any = getattr(config, kind)
+    name: str = section.provider
+    if "provider" in section.model_fields_set or registry.is_available(kind, name):
+        return name
+    return FALLBACKS.get(kind, name)
+
+
+def _is_shown(assignment: str) -> bool:
+    key, _, value = assignment.partition("=")
+    return is_shown(key.rpartition(".")[2], value)
