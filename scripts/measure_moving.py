@@ -3,11 +3,15 @@
     python scripts/measure_moving.py --folder stores --rows 10000
     python scripts/measure_moving.py --folder stores --vectors vectors.npy --texts texts.jsonl.gz --kills 5 \
         --route faiss chroma hnswlib exact faiss
+    python scripts/measure_moving.py --folder stores --peaks 10000 50000 --route exact
 
 The vectors are an .npy file of any float type, the texts gzipped JSON Lines with "id" and "text"; what else stands in a
 line becomes metadata. Without them both are made up. A stop of the route is a store's name, or a whole place such as
-chroma:host=localhost. Each leg is `ctxkit migrate` in a process of its own, which is killed (SIGKILL) so many times,
-then left to finish. Prints a row a leg, and fails unless the last store holds what the first held.
+chroma:host=localhost; for pgvector a server is started. Each leg is `ctxkit migrate` in a process of its own, which is
+killed (SIGKILL) so many times, then left to finish. Prints a row a leg, and fails unless the last store holds what the
+first held.
+
+With --peaks the most memory is measured instead that each command takes for so many records of the route's first store.
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -88,25 +94,57 @@ def peak(process: subprocess.Popen[str]) -> int:
     return next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
-def run_leg(source: str, target: str, kills: int, longest: float, chance: random.Random) -> Leg:
-    """Move from one place to another, killing the process so many times at random moments before it may finish."""
-    command = [sys.executable, "-m", "ctxkit", "migrate", source, target, "--collection", COLLECTION, "--json"]
-    started = time.monotonic()
-    killed = most = 0
-    while True:
-        deadline = time.monotonic() + chance.uniform(0.5, longest) if killed < kills else float("inf")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
+def run(arguments: Sequence[str], seconds: float = float("inf")) -> tuple[dict[str, Any] | None, int]:
+    """Run a command, and kill it after so many seconds; return its report, None when it was killed, and its peak."""
+    command = [sys.executable, "-m", "ctxkit", *arguments, "--json"]
+    deadline, most = time.monotonic() + seconds, 0
+    # Its output goes to files: nobody reads a pipe while it runs.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, text=True)  # noqa: S603
         while process.poll() is None and time.monotonic() < deadline:
             most = max(most, peak(process))
             time.sleep(POLL_SECONDS)
-        if process.poll() is None:
+        killed = process.poll() is None
+        if killed:
             process.send_signal(signal.SIGKILL)
-            killed += 1
-        out, err = process.communicate()
-        if process.returncode == 0:
-            return Leg(killed, time.monotonic() - started, json.loads(out), most)
-        if process.returncode != -signal.SIGKILL:
-            raise SystemExit(f"{' '.join(command)} failed:\n{err}")
+        if process.wait() and not killed:
+            err.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{err.read()}")
+        out.seek(0)
+        return None if killed else json.load(out), most
+
+
+def run_leg(source: str, target: str, kills: int, longest: float, chance: random.Random) -> Leg:
+    """Move from one place to another, killing the process so many times at random moments before it may finish."""
+    started = time.monotonic()
+    killed = most = 0
+    while True:
+        seconds = chance.uniform(0.5, longest) if killed < kills else float("inf")
+        report, used = run(["migrate", source, target, "--collection", COLLECTION], seconds)
+        most = max(most, used)
+        if report is not None:
+            return Leg(killed, time.monotonic() - started, report, most)
+        killed += 1
+
+
+def print_peaks(given: argparse.Namespace, texts: Sequence[str], folder: Path) -> None:
+    """Run each command for each number of records, in stores of one kind, and print the memory that it took."""
+    print(f"| command | {' | '.join(f'{rows} records, MiB' for rows in given.peaks)} |")
+    found: dict[str, list[int]] = {}
+    for number, rows in enumerate(given.peaks):
+        source, copied, imported, made = texts[4 * number : 4 * number + 4]
+        fill(parsed_place(source, get_registry()), given_records(given, rows))
+        named = ["--collection", COLLECTION]
+        export = str(folder / f"export-{rows}")
+        for arguments in (
+            ["migrate", source, copied, *named],
+            ["export", export, "--from", source, *named],
+            ["import", export, "--to", imported],
+            ["reembed", "--from", source, "--to", made, "--embedder", "static", *named],
+        ):
+            found.setdefault(arguments[0], []).append(run(arguments)[1])
+    for name, peaks in found.items():
+        print(f"| {name} | {' | '.join(map(str, peaks))} |")
 
 
 def differences(left: StorePlace, right: StorePlace) -> int:
@@ -118,25 +156,38 @@ def differences(left: StorePlace, right: StorePlace) -> int:
         return sum(record_digest(before) != record_digest(after) for before, after in pairs)
 
 
-def main() -> None:
-    """Read the command line, go round, and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vectors", type=Path)
-    parser.add_argument("--texts", type=Path)
-    parser.add_argument("--folder", type=Path, required=True, help="where the stores are made; emptied first and last")
-    parser.add_argument("--route", nargs="+", default=["faiss", "chroma", "hnswlib", "exact", "faiss"])
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--kills", type=int, default=3, help="in each leg")
-    parser.add_argument("--longest", type=float, default=15.0, help="seconds until a kill, at most")
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    chance = random.Random(given.seed)  # noqa: S311 - when to kill
-    shutil.rmtree(given.folder, ignore_errors=True)
-    folder = given.folder.absolute()
-    texts = [each if ":" in each else f"{each}:{folder / f'{stop}-{each}'}" for stop, each in enumerate(given.route)]
-    places = [parsed_place(text, get_registry()) for text in texts]
+def given_records(given: argparse.Namespace, rows: int) -> Iterator[Record]:
+    """Return the records of the data, or made up ones where none are named."""
     real = given.vectors is not None and given.texts is not None
-    fill(places[0], records(given.vectors, given.texts, given.rows) if real else made_up(given.rows))
+    return records(given.vectors, given.texts, rows) if real else made_up(rows)
+
+
+@contextmanager
+def named_places(stops: Sequence[str], folder: Path) -> Iterator[list[str]]:
+    """Give each stop a place of its own: a folder, or a schema on a server that ends with the block."""
+    with ExitStack() as held:
+        conninfo = ""
+        if "pgvector" in stops:
+            from ctxkit_pgvector.server import PostgresServer  # noqa: PLC0415 - installed where it is measured
+
+            server = PostgresServer()
+            held.callback(server.stop)
+            conninfo = server.conninfo
+        yield [
+            each
+            if ":" in each
+            else f"pgvector:conninfo={conninfo},schema_name=stop_{stop}"
+            if each == "pgvector"
+            else f"{each}:{folder / f'{stop}-{each}'}"
+            for stop, each in enumerate(stops)
+        ]
+
+
+def go_round(given: argparse.Namespace, texts: Sequence[str], _folder: Path) -> None:
+    """Move from each place to the next, print a row for each, and fail where the last is not what the first was."""
+    chance = random.Random(given.seed)  # noqa: S311 - when to kill
+    places = [parsed_place(text, get_registry()) for text in texts]
+    fill(places[0], given_records(given, given.rows))
     print("| leg | killed | seconds in all | last run, records/s | peak MiB | recall before, after |")
     for source, target in pairwise(texts):
         leg = run_leg(source, target, given.kills, given.longest, chance)
@@ -146,10 +197,30 @@ def main() -> None:
         shares = f"{recall['before']:.3f}, {recall['after']:.3f}"
         print(f"| {name} | {leg.killed} | {leg.seconds:.0f} | {rate:.0f} | {leg.peak_mib} | {shares} |", flush=True)
     wrong = differences(places[0], places[-1])
-    shutil.rmtree(given.folder)
     if wrong:
         raise SystemExit(f"{wrong} records differ.")
     print(f"{given.rows} records came back with every id, text, value and bit of a vector.")
+
+
+def main() -> None:
+    """Read the command line, go round or measure the peaks, and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--texts", type=Path)
+    parser.add_argument("--folder", type=Path, required=True, help="where the stores are made; emptied first and last")
+    parser.add_argument("--route", nargs="+", default=["faiss", "pgvector", "chroma", "hnswlib", "exact", "faiss"])
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--kills", type=int, default=3, help="in each leg")
+    parser.add_argument("--longest", type=float, default=15.0, help="seconds until a kill, at most")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--peaks", type=int, nargs="+", metavar="ROWS", help="measure the memory of each command")
+    given = parser.parse_args()
+    folder = given.folder.absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    stops = given.route[:1] * 4 * len(given.peaks) if given.peaks else given.route
+    with named_places(stops, folder) as texts:
+        (print_peaks if given.peaks else go_round)(given, texts, folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

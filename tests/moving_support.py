@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -27,6 +30,7 @@ BACKENDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "faiss-hnsw": ("faiss", {"index_type": "HNSW", "exact_below": 0, "index_build": "inline"}),
     "hnswlib": ("hnswlib", {"exact_below": 0, "index_build": "inline"}),
     "chroma": ("chroma", {}),
+    "pgvector": ("pgvector", {}),
 }
 # hnswlib comes as source, so it is not everywhere.
 NAMES: Final = [pytest.param(name, marks=pytest.mark.needs_hnswlib) if name == "hnswlib" else name for name in BACKENDS]
@@ -80,6 +84,20 @@ class UnorderedStore(ExactStore):
         return super().scan(where, **options)
 
 
+class Halting:
+    """A progress that interrupts at its n-th call of one phase."""
+
+    def __init__(self, phase: str, calls: int) -> None:
+        self.phase = phase
+        self.left = calls
+
+    def __call__(self, phase: str, _done: int, _total: int) -> None:
+        """Count, and raise as Ctrl-C does."""
+        self.left -= phase == self.phase
+        if phase == self.phase and not self.left:
+            raise KeyboardInterrupt
+
+
 @hookimpl
 def ctxkit_vector_stores() -> list[BackendSpec]:
     """Announce the bad stores."""
@@ -97,7 +115,7 @@ def ctxkit_vector_stores() -> list[BackendSpec]:
 
 def make_registry() -> Any:
     """Return a registry of the shipped stores, the bad ones, and the tests' embedders."""
-    found = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma")
+    found = registry("core,ctxkit-faiss,ctxkit-hnswlib,ctxkit-chroma,ctxkit-pgvector")
     found.register(SimpleNamespace(ctxkit_vector_stores=ctxkit_vector_stores), name="bad-stores")
     return found
 
@@ -105,9 +123,22 @@ def make_registry() -> Any:
 REGISTRY: Final = make_registry()
 
 
+@cache
+def server() -> str:
+    """Return how to reach PostgreSQL, which is started once for all tests of a process and ends with it."""
+    from ctxkit_pgvector.server import PostgresServer  # noqa: PLC0415 - most of what imports this needs no server
+
+    started = PostgresServer()
+    atexit.register(started.stop)
+    return started.conninfo
+
+
 def place(name: str, folder: Path) -> StorePlace:
-    """Return a place of one of the backends, or of a store by its own name."""
+    """Return a place of one of the backends, or of a store by its own name; a server has a schema for each folder."""
     provider, options = BACKENDS.get(name, (name, {}))
+    if provider == "pgvector":
+        schema = f"of_{hashlib.blake2b(bytes(folder), digest_size=12).hexdigest()}"
+        return StorePlace(provider, {"conninfo": server(), "schema_name": schema, **options}, REGISTRY)
     return StorePlace(provider, {"path": folder, **options}, REGISTRY)
 
 

@@ -4,53 +4,38 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from moving_support import BACKENDS, COLLECTION, NAMES, REGISTRY, contents, fill, nasty, place, plain, spec_of
+from moving_support import BACKENDS, COLLECTION, NAMES, REGISTRY, Halting, contents, fill, nasty, place, plain, spec_of
 
-from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, VectorStoreConfig
 from ctxkit.errors import (
     CollectionNotFoundError,
     ConfigError,
+    DimensionMismatchError,
     FingerprintMismatchError,
     FormatVersionError,
+    MetricMismatchError,
     StoreCorruptError,
+    StoreError,
     StoreLockedError,
     StoreUnavailableError,
     UnsupportedError,
 )
-from ctxkit.memory.opening import COLLECTION as MEMORY
 from ctxkit.moving import Order, Reembedding, StorePlace, migrate, parsed_place
 from ctxkit.moving.moves import journal_file
 from ctxkit.records import Metric, Record
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
 ORDER = Order(COLLECTION)
-TALK = (
-    ("I keep the boat at the harbour now.", "Which berth?"),
-    ("Number fourteen, next to the crane.", "Noted."),
-    ("Maren sold her violin last week.", "A pity."),
-    ("The invoice is K-7731-B.", "I wrote it down."),
-)
-QUESTIONS = ("Where is the boat?", "What did Maren sell?", "invoice K-7731-B")
 
 
-class Halting:
-    """A progress that interrupts at its n-th call of one phase."""
-
-    def __init__(self, phase: str, calls: int) -> None:
-        self.phase = phase
-        self.left = calls
-
-    def __call__(self, phase: str, _done: int, _total: int) -> None:
-        """Count, and raise as Ctrl-C does."""
-        self.left -= phase == self.phase
-        if phase == self.phase and not self.left:
-            raise KeyboardInterrupt
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the journals of moves to a server where the test is."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,43 +78,24 @@ def test_what_the_target_cannot_hold_is_refused_first(tmp_path: Path) -> None:
     assert (report.read, contents(place("faiss", tmp_path / "f"))) == (9, contents(source))
 
 
-def opened(store: str, folder: Path) -> ContextManager:
-    """Open a memory on a kind of store."""
-    settings = Config(
-        memory=MemoryConfig(stm_capacity=60, chunk_size=20, summaries="inline"),
-        embedder=EmbedderConfig(provider="words"),
-        vector_store=VectorStoreConfig(provider=store),
-    )
-    return ContextManager(settings, path=folder, registry=REGISTRY)
-
-
-def answers(store: str, folder: Path) -> list[Any]:
-    """Return what a memory says of itself and builds; where it is kept and how large its files are is its own."""
-    with opened(store, folder) as memory:
-        figures = memory.get_stats()
-        mine = {
-            key: figures[key] for key in ("short_term_memory", "long_term_memory", "pending_embeddings", "session_id")
-        }
-        mine["long_term_memory"].pop("index_type")
-        entries = [(each.id, each.text, each.kind, each.metadata) for each in memory.list_memories()]
-        return [mine, sorted(entries, key=str), *(memory.build_context(question) for question in QUESTIONS)]
-
-
-def test_a_memory_works_as_before(tmp_path: Path) -> None:
-    """Statistics, lists and prompts are the same on the next store; records without a vector come back without one."""
-    with opened("faiss", tmp_path / "faiss") as memory:
-        for number, sides in enumerate(TALK):
-            memory.observe(*sides, timestamp=1_700_000_000.0 + number)
-        memory.add_memory("harbour log " * 600, {"timestamp": 1.0})
-    wanted = answers("faiss", tmp_path / "faiss")
-    assert "boat at the harbour" in wanted[2]
-    steps = ("faiss", "chroma", "exact")
-    for before, after in pairwise(steps):
-        migrate(place(before, tmp_path / before), place(after, tmp_path / after), Order(MEMORY))
-        assert answers(after, tmp_path / after) == wanted, after
-    first = contents(place("faiss", tmp_path / "faiss"), MEMORY)
-    assert contents(place("exact", tmp_path / "exact"), MEMORY) == first
-    assert any(vector is None for _, vector, _ in first.values())
+@pytest.mark.parametrize("name", ["exact", "chroma"])
+def test_a_target_for_other_vectors_is_refused(name: str, tmp_path: Path) -> None:
+    """Of another length, for another metric, by another model, also where the source does not know its own."""
+    source = place("exact", tmp_path / "s")
+    others: list[tuple[dict[str, Any], type[StoreError]]] = [
+        ({"dimension": 16}, DimensionMismatchError),
+        ({"metric": "l2"}, MetricMismatchError),
+        ({"fingerprint": "another"}, FingerprintMismatchError),
+    ]
+    fill(source, plain(3), spec_of(fingerprint=None))
+    for number, (changes, error) in enumerate(others):
+        target = place(name, tmp_path / f"t{number}")
+        fill(target, [], spec_of(**changes))
+        with pytest.raises(error, match=f"with the {next(iter(changes))} .* is needed") as caught:
+            migrate(source, target, ORDER)
+        assert "--reembed" in (caught.value.fix or "")
+        assert contents(target) == {}
+        assert not journal_file(target, COLLECTION).exists()
 
 
 def test_a_target_with_records_is_refused_unless_they_may_be_joined(tmp_path: Path) -> None:
@@ -184,7 +150,10 @@ def test_an_interrupted_move_goes_on_with_what_the_source_is_by_then(tmp_path: P
     report = migrate(source, target, ORDER)
     assert contents(target) == contents(source)
     assert (report.runs, report.written, report.deleted) == (2, 1300 - 1024 - 1 + 2, 2)
-    with pytest.raises(ConfigError, match="holds 1298 records"):  # the move is over: the target lives its own life
+    again = migrate(source, target, ORDER)  # as after a kill at the very end
+    assert (again.runs, again.written, again.verified.compared) == (1, 0, 1298)
+    fill(target, plain(1, start=700))  # from now on the target lives its own life
+    with pytest.raises(ConfigError, match="holds 1298 records"):
         migrate(source, target, ORDER)
 
 
@@ -205,6 +174,48 @@ def test_another_move_does_not_take_over(tmp_path: Path) -> None:
     journal.write_bytes(b'{"format": "ctxkit-moving", "version": 2}')
     with pytest.raises(FormatVersionError, match="has version 2; this ctxkit reads 1"):
         migrate(source, target, ORDER)
+
+
+@pytest.mark.parametrize("name", ["exact", "pgvector"])
+def test_two_moves_into_one_place_do_not_mix(name: str, tmp_path: Path) -> None:
+    """While one is at work another one is refused, in a folder and on a server, whatever its journal is."""
+    source, other, target = place("exact", tmp_path / "a"), place("exact", tmp_path / "b"), place(name, tmp_path / "t")
+    fill(source, plain(5))
+    fill(other, plain(5, start=50))
+    refused: list[str] = []
+
+    def begin_another(phase: str, _done: int, _total: int) -> None:
+        if phase == "copy":
+            with pytest.raises(StoreLockedError, match="another command moves records into") as caught:
+                migrate(other, target, Order(COLLECTION, into=True, journal=tmp_path / "another.json"))
+            refused.append(caught.value.fix or "")
+
+    migrate(source, target, Order(COLLECTION, progress=begin_another))
+    assert refused == ["wait until it is done, or name another target."]
+    assert contents(target) == contents(source)
+    assert migrate(other, target, Order(COLLECTION, into=True)).written == 5
+
+
+def test_a_move_to_a_server_goes_on_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its journal is in the user's own folder for such things, one for each server, and tells no secret."""
+    source, target, other = (
+        place("exact", tmp_path / "s"),
+        place("pgvector", tmp_path),
+        place("pgvector", tmp_path / "o"),
+    )
+    fill(source, plain(5))
+    for each in (target, other):
+        with pytest.raises(KeyboardInterrupt):
+            migrate(source, each, Order(COLLECTION, progress=Halting("verify", 1)))
+    journals = sorted((tmp_path / "state" / "ctxkit").iterdir())
+    assert journals == sorted({journal_file(target, COLLECTION), journal_file(other, COLLECTION)})
+    assert "127.0.0.1" not in "".join(file.read_text() for file in journals)
+    monkeypatch.chdir(tmp_path / "s")
+    assert migrate(source, target, ORDER).runs == 2
+    assert list((tmp_path / "state" / "ctxkit").iterdir()) == [journal_file(other, COLLECTION)]
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert journal_file(other, COLLECTION).parent == tmp_path / ".local" / "state" / "ctxkit"
 
 
 def test_places_that_lead_nowhere(tmp_path: Path) -> None:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from components import WordEmbedder, WordsConfig
 from moving_support import COLLECTION, fill, place, plain, spec_of
 
 from ctxkit.errors import StoreCorruptError
-from ctxkit.moving import ContentDigest, Order, migrate, record_digest
-from ctxkit.moving.origins import StoreOrigin
-from ctxkit.moving.passes import Copying, Sample, one_pass
-from ctxkit.moving.settling import silent
-from ctxkit.moving.verifying import Scope, verify
+from ctxkit.interfaces import Embedder
+from ctxkit.local import kept_texts, scan
+from ctxkit.moving import (
+    ContentDigest,
+    Order,
+    StorePlace,
+    export,
+    exporting,
+    import_export,
+    migrate,
+    passes,
+    record_digest,
+    reembed,
+)
+from ctxkit.moving.passes import Progress
 from ctxkit.records import Metric, Record
 
 ORDER = Order(COLLECTION)
@@ -47,13 +60,29 @@ def test_the_digest_sees_every_type_and_bit() -> None:
 
 
 def test_a_store_that_changes_what_it_keeps_is_found_out(tmp_path: Path) -> None:
+    """The first records that it keeps tell, before the others are written; what changes later, the comparison."""
+    source = place("exact", tmp_path / "s")
+    fill(source, plain(600))
+    with pytest.raises(StoreCorruptError, match=r"keeps 512 of the first 512 records otherwise .* \('p00000', .*\)\."):
+        migrate(source, place("lossy", tmp_path / "t"), ORDER)
+    with place("lossy", tmp_path / "t").open(spec_of()) as store:
+        assert store.count() == 512
+
+
+def test_a_target_that_changes_behind_a_move_is_found_out(tmp_path: Path) -> None:
     """The comparison at the end names records; comparing a sample finds it too, and a sound target passes."""
     source = place("exact", tmp_path / "s")
     fill(source, plain(40))
-    with pytest.raises(StoreCorruptError, match=r"40 records are missing or differ \('p00000'"):
-        migrate(source, place("lossy", tmp_path / "t"), ORDER)
-    with pytest.raises(StoreCorruptError, match="7 records are missing or differ"):
-        migrate(source, place("lossy", tmp_path / "u"), Order(COLLECTION, sample=7))
+
+    def spoil(target: StorePlace) -> Progress:
+        """Change every record of the target once they are copied."""
+        changed = [replace(record, text="spoilt") for record in plain(40)]
+        return lambda phase, done, total: fill(target, changed) if phase == "copy" and done == total else None
+
+    for name, sample, wrong in (("t", None, 40), ("u", 7, 7)):
+        target = place("exact", tmp_path / name)
+        with pytest.raises(StoreCorruptError, match=rf"{wrong} records are missing or differ \('p000"):
+            migrate(source, target, Order(COLLECTION, sample=sample, progress=spoil(target)))
     report = migrate(source, place("exact", tmp_path / "v"), Order(COLLECTION, sample=7))
     assert (report.verified.compared, report.verified.digest) == (7, None)
 
@@ -81,19 +110,51 @@ def test_the_probe_scores_as_the_stores_do(metric: Metric, tmp_path: Path) -> No
     assert (found.before, found.after) == (1.0, 1.0)
 
 
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_collection(tmp_path: Path) -> None:
-    """Four times the records need no more than one batch either, to copy and to compare."""
-    peaks = []
-    for count in (1500, 6000):
-        source, target = place("exact", tmp_path / f"s{count}"), place("exact", tmp_path / f"t{count}")
-        for each in (source, target):
-            fill(each, plain(count))
-        with source.open(spec_of()) as given, target.open(spec_of()) as held:
-            sample = Sample(32)
-            tracemalloc.start()
-            one_pass(StoreOrigin(given), held, Copying(), sample, silent, prune=True)
-            verify(StoreOrigin(given), held, Copying(), Scope(sample.ids), silent)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    assert peaks[1] < 1.3 * peaks[0]
+def test_a_batch_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is that takes them: texts, values of the metadata, vectors."""
+    monkeypatch.setattr(passes, "_BATCH_BYTES", 800)
+    for heavy in (Record("a", "x" * 400), Record("a", "", None, {"tags": ["x"] * 400}), Record("a", "", np.ones(100))):
+        assert [len(batch) for batch in passes.batches([heavy] * 5)] == [2, 2, 1]
+
+
+class Gauge:
+    """A progress that measures the most memory between its first call, when the stores are open, and its last one."""
+
+    def __init__(self) -> None:
+        self.peak: int | None = None
+
+    def __call__(self, *_: object) -> None:
+        """Begin, or look."""
+        if self.peak is None:
+            tracemalloc.reset_peak()
+        self.peak = tracemalloc.get_traced_memory()[1]
+
+
+def peaks(folder: Path, records: Sequence[Record], model: Embedder) -> dict[str, int]:
+    """Return what each command takes to move these records, in bytes."""
+    source = place("exact", folder / "s")
+    fill(source, records)
+    gauges = {name: Gauge() for name in ("migrate", "export", "import", "reembed")}
+    migrate(source, place("exact", folder / "t"), Order(COLLECTION, progress=gauges["migrate"]))
+    export(source, folder / "x", COLLECTION, progress=gauges["export"])
+    import_export(folder / "x", place("exact", folder / "u"), progress=gauges["import"])
+    reembed(source, model, Order(COLLECTION, progress=gauges["reembed"]))
+    return {name: gauge.peak or 0 for name, gauge in gauges.items()}
+
+
+def test_memory_does_not_grow_with_the_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With four times the records no command holds more of their texts at once: a batch, a part, a page."""
+    for module, name, value in ((passes, "_BATCH", 32), (exporting, "_PART_RECORDS", 32), (scan, "PAGE", 32)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(kept_texts, "_KEPT_BYTES", 2**16)
+    text, few, many = " ".join(["x" * 2999] * 4), 96, 288
+    tracemalloc.start()
+    with WordEmbedder(WordsConfig()) as model:
+        before, after = (
+            peaks(tmp_path / str(count), [replace(record, text=text) for record in plain(count)], model)
+            for count in (few, many)
+        )
+    tracemalloc.stop()
+    assert all(before.values())
+    grown = {name: after[name] - before[name] for name in before}
+    assert all(each < len(text) * (many - few) / 2 for each in grown.values()), (before, after)

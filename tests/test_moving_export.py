@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from moving_support import COLLECTION, REGISTRY, contents, fill, nasty, place, plain, spec_of
+from moving_support import COLLECTION, NAMES, REGISTRY, contents, fill, nasty, place, plain, spec_of
 
 from ctxkit.errors import (
     ConfigError,
@@ -23,11 +23,12 @@ from ctxkit.errors import (
     StoreUnavailableError,
 )
 from ctxkit.local import layout
-from ctxkit.moving import StorePlace, export, import_export
-from ctxkit.moving.importing import ExportOrigin
+from ctxkit.moving import StorePlace, export, exporting, import_export, origins
+from ctxkit.moving.importing import ExportOrigin, read_manifest
 from ctxkit.records import Record
 
 RECORDS, VECTORS = "records-00000.jsonl.gz", "vectors-00000.npy"
+SEAL = "manifest_sha256"
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -45,13 +46,16 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert contents(target) == contents(source)
     assert target.existing(COLLECTION) == source.existing(COLLECTION)
     assert (report.read, report.verified.compared, report.verified.digest) == (61, 61, done.verified.digest)
-    with pytest.raises(ConfigError, match="holds 61 records"):
+    with target.open(spec_of()) as store:
+        store.delete(["bare"])
+    with pytest.raises(ConfigError, match="holds 60 records"):
         import_export(tmp_path / "x", target)
-    assert import_export(tmp_path / "x", target, into=True).written == 0
+    assert import_export(tmp_path / "x", target, into=True).written == 1
 
 
-def test_equal_collections_make_equal_files(tmp_path: Path) -> None:
-    """Whichever store they are on, in whichever order they were written."""
+def test_equal_collections_make_equal_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever store they are on, in whichever order they were written, also where files have to help to sort them."""
+    monkeypatch.setattr(origins, "_SORTED", 16)
     fill(place("exact", tmp_path / "s"), nasty())
     fill(place("chroma", tmp_path / "t"), nasty()[::-1])
     fill(place("unordered", tmp_path / "u"), nasty()[30:] + nasty()[:30])
@@ -63,10 +67,17 @@ def test_equal_collections_make_equal_files(tmp_path: Path) -> None:
     assert set(found[0]) == {"manifest.json", RECORDS, VECTORS}
 
 
+@pytest.fixture(name="small_parts")
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have few records in a part, so that a small export has several."""
+    monkeypatch.setattr(exporting, "_PART_RECORDS", 16)
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_an_export_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """After an interruption the whole parts stay; the unfinished folder is no export, and belongs to its source."""
     source, other = place("exact", tmp_path / "s"), place("exact", tmp_path / "o")
-    fill(source, plain(5000))
+    fill(source, plain(20))
     fill(other, plain(1))
 
     def interrupt(phase: str, _done: int, _total: int) -> None:
@@ -80,11 +91,38 @@ def test_an_export_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds an unfinished export of"):
         export(other, tmp_path / "x", COLLECTION)
     report = export(source, tmp_path / "x", COLLECTION)
-    assert (report.runs, report.written, report.read) == (2, 5000 - 4096, 5000)
+    assert (report.runs, report.written, report.read) == (2, 4, 20)
     export(source, tmp_path / "y", COLLECTION)
     assert files(tmp_path / "x") == files(tmp_path / "y")
+    again = export(source, tmp_path / "x", COLLECTION)  # as after a kill at the very end
+    assert (again.written, again.read, again.verified.sound) == (0, 20, True)
     with pytest.raises(ConfigError, match="is not empty"):
-        export(source, tmp_path / "x", COLLECTION)
+        export(other, tmp_path / "x", COLLECTION)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_was_erased_is_in_no_file_of_an_export(tmp_path: Path) -> None:
+    """A killed run leaves what it has written until then; the run that goes on removes what the source lost since."""
+    source, folder = place("exact", tmp_path / "s"), tmp_path / "x"
+    fill(source, plain(20))
+    export(source, folder, COLLECTION)
+    (folder / "manifest.json").rename(folder / f".manifest.json.{'0' * 32}.tmp")
+    (folder / "records-00002.jsonl.gz").write_bytes(b"written, but not noted down")
+    known = {"source": source.title, "collection": COLLECTION, "runs": 1}
+    parts = json.loads((folder / f".manifest.json.{'0' * 32}.tmp").read_text())
+    (folder / ".export.json").write_text(json.dumps({**known, "digest": parts["digest"], "parts": parts["parts"]}))
+    with source.open(spec_of()) as store:
+        store.delete(["p00007"])
+    with pytest.raises(StoreLockedError, match="written to during the export"):
+        export(source, folder, COLLECTION)
+    assert files(folder) == {}
+    assert export(source, folder, COLLECTION).written == 19
+    assert set(files(folder)) == {"manifest.json", *names(0), *names(1)}
+
+
+def names(part: int) -> tuple[str, str]:
+    """Return the names of a part's two files."""
+    return f"records-{part:05d}.jsonl.gz", f"vectors-{part:05d}.npy"
 
 
 def test_two_exports_to_one_folder_do_not_mix(tmp_path: Path) -> None:
@@ -133,6 +171,26 @@ def test_an_empty_collection_is_an_export_too(tmp_path: Path) -> None:
     assert target.existing(COLLECTION) == spec_of()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_export_comes_into_every_backend(
+    name: str, nasty_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exported from there again it makes the very same files."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    import_export(nasty_export, place(name, tmp_path / "t"))
+    export(place(name, tmp_path / "t"), tmp_path / "x", COLLECTION)
+    assert files(tmp_path / "x") == files(nasty_export)
+
+
+@pytest.fixture(name="nasty_export", scope="module")
+def _nasty_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an export of what is hard to keep."""
+    folder = tmp_path_factory.mktemp("nasty")
+    fill(place("exact", folder / "s"), nasty())
+    export(place("exact", folder / "s"), folder / "x", COLLECTION)
+    return folder / "x"
+
+
 @pytest.fixture(name="exported", scope="module")
 def _exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return the files of an export of five records, one of them without a vector."""
@@ -167,6 +225,9 @@ class Forger:
     def write(self, folder: Path) -> None:
         """Write everything to a folder."""
         folder.mkdir()
+        del self.manifest[SEAL]
+        written = json.dumps(self.manifest, sort_keys=True, separators=(",", ":")).encode()
+        self.manifest[SEAL] = hashlib.sha256(written).hexdigest()
         for name, data in {**self.files, "manifest.json": json.dumps(self.manifest).encode()}.items():
             (folder / name).write_bytes(data)
 
@@ -280,6 +341,20 @@ def test_a_forged_export_is_refused(
     assert not (tmp_path / "t").exists()
 
 
+def test_a_flipped_bit_is_found_wherever_it_is(exported: dict[str, bytes], tmp_path: Path) -> None:
+    """One in each byte of each file: the file is named, and nothing is written."""
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for name, data in exported.items():
+        for other, whole in exported.items():
+            (folder / other).write_bytes(whole)
+        for at in range(len(data)):
+            (folder / name).write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+            with pytest.raises((StoreCorruptError, FormatVersionError), match=name):
+                import_export(folder, place("exact", tmp_path / "t"))
+    assert not (tmp_path / "t").exists()
+
+
 def test_links_and_other_formats_are_refused(exported: dict[str, bytes], tmp_path: Path) -> None:
     """A link may lead anywhere; a later version, another folder and a damaged manifest have errors of their own."""
     forger = Forger(exported)
@@ -309,7 +384,7 @@ def test_links_and_other_formats_are_refused(exported: dict[str, bytes], tmp_pat
 def test_an_export_answers_like_a_store(exported: dict[str, bytes], tmp_path: Path) -> None:
     """Which records it has of some ids, with their vectors."""
     Forger(exported).write(tmp_path / "x")
-    origin = ExportOrigin(tmp_path / "x")
+    origin = ExportOrigin(tmp_path / "x", read_manifest(tmp_path / "x"))
     assert (origin.count(), origin.bare(), origin.gone(["bare", "x", "p00001"])) == (5, 1, ["x"])
     (found,) = origin.chosen(["p00002"])
     assert found == plain(4)[2]

@@ -12,7 +12,8 @@ from moving_support import COLLECTION, contents, fill, place, plain, spec_of
 
 from ctxkit.errors import ConfigError, StoreLockedError
 from ctxkit.memory.lease import Lease
-from ctxkit.moving import Handover, Order, StorePlace, migrate, stopped, switched
+from ctxkit.memory.opening import COLLECTION as MEMORY
+from ctxkit.moving import Handover, Order, StorePlace, migrate, stopped, switched, switching
 from ctxkit.moving.moves import journal_file
 from ctxkit.records import Record
 
@@ -126,6 +127,25 @@ def test_memorys_own_writers_wait_for_the_switch(tmp_path: Path, settings: Path)
     with lease.held() as mine:
         seen.append(mine)
     assert seen == [False, True]
+
+
+@pytest.mark.parametrize("name", ["faiss", "pgvector"])
+def test_a_writer_that_hangs_is_not_switched_away_from(
+    name: str, tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended amid a write it would finish it in the source, after the switch; once it is gone the move goes on."""
+    monkeypatch.setattr(switching, "LEASE_PATIENCE", 0.05)
+    source, target = place(name, tmp_path / "old"), place("exact", tmp_path / "new")
+    fill(source, plain(5), spec_of(name=MEMORY))
+    order = Order(MEMORY)
+    with source.open(source.existing(MEMORY)) as store, Lease("writing", source.folder, store).held() as mine:
+        assert mine
+        with pytest.raises(StoreLockedError, match="did not let go of it"):
+            migrate(source, target, order, handover=handover(source, target, settings, f"touch '{tmp_path}/stopped'"))
+    assert (tmp_path / "stopped").exists()  # the command had its chance to end that writer
+    assert settings.read_text() == SETTINGS
+    report = migrate(source, target, order, handover=handover(source, target, settings))
+    assert (report.runs, report.switched) == (2, str(settings))
 
 
 def test_a_move_cut_short_at_the_switch_only_switches(tmp_path: Path, settings: Path) -> None:

@@ -90,6 +90,8 @@ def test_the_old_vectors_are_kept_until_they_are_dropped(tmp_path: Path) -> None
         with pytest.raises(CollectionNotFoundError):
             drop_old(source, COLLECTION)
         report = reembed(source, model, ORDER)
+        again = reembed(source, model, ORDER)  # as after a kill at the very end
+        assert (again.written, again.old, len(again.notes)) == (0, report.old, 1)
         with pytest.raises(ConfigError, match="before an earlier re-embedding"):
             reembed(source, other, ORDER)
         assert report.old is not None

@@ -10,6 +10,8 @@ the same for readers without ctxkit.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -23,8 +25,11 @@ from ctxkit.records import FieldType, Metric
 FORMAT: Final = "ctxkit-export"
 VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
+RECORDS: Final = "records-*.jsonl.gz"  # what a part's files are called
+VECTORS: Final = "vectors-*.npy"
 MOST_RECORDS: Final = 100_000  # in one part
 MOST_BYTES: Final = 1 << 30  # of one part's lines
+_SEAL: Final = "manifest_sha256"
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -44,12 +49,12 @@ class Part(FrozenModel):
     @property
     def records_file(self) -> str:
         """The name of its file of records; names are made of the number, never read."""
-        return f"records-{self.number:05d}.jsonl.gz"
+        return RECORDS.replace("*", f"{self.number:05d}")
 
     @property
     def vectors_file(self) -> str:
         """The name of its file of vectors."""
-        return f"vectors-{self.number:05d}.npy"
+        return VECTORS.replace("*", f"{self.number:05d}")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -69,7 +74,7 @@ class Exported(FrozenModel):
 
 
 class Manifest(FrozenModel):
-    """What an export holds; `digest` is that of the collection (see `digests`)."""
+    """What an export holds; `digest` is that of the collection (see `digests`), the file ends with its own checksum."""
 
     format: Literal["ctxkit-export"] = FORMAT
     version: Literal[1] = VERSION
@@ -95,6 +100,11 @@ class Manifest(FrozenModel):
         """The collection as a store is asked for it."""
         return CollectionSpec.model_validate(self.collection.model_dump())
 
+    def sealed(self) -> dict[str, Any]:
+        """Return what is written: all of it, and the checksum by which a damaged manifest is told from a sound one."""
+        content = self.model_dump()
+        return {**content, _SEAL: _checksum(content)}
+
 
 def manifest_from(content: Any, place: str) -> Manifest:
     """Return a checked manifest; raises FormatVersionError and StoreCorruptError naming what is wrong."""
@@ -105,11 +115,25 @@ def manifest_from(content: Any, place: str) -> Manifest:
             f"{place} has version {content.get('version')!r:.20}; this ctxkit reads {VERSION}.",
             fix="import it with the ctxkit that made it, or a newer one.",
         )
+    sealed = dict(content)
+    seal = sealed.pop(_SEAL, None)
+    if not isinstance(seal, str) or seal != _checksum(sealed):
+        raise StoreCorruptError(
+            f"{place} is damaged: its checksum is not that of its content.", fix="export the collection again."
+        )
     try:
-        return Manifest.model_validate(content)
+        return Manifest.model_validate(sealed)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
         raise StoreCorruptError(
             f"{place} is damaged: {where}{': ' if where else ''}{first['msg']}.", fix="export the collection again."
         ) from exc
+
+
+def _checksum(content: dict[str, Any]) -> str | None:
+    try:
+        written = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        return None
+    return hashlib.sha256(written.encode()).hexdigest()

@@ -8,21 +8,22 @@ import io
 import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from ctxkit.errors import ConfigError, StoreCorruptError, StoreLockedError
+from ctxkit.errors import ConfigError, FormatVersionError, StoreCorruptError, StoreLockedError
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.local import layout
 from ctxkit.moving.digests import ContentDigest, metadata_json, record_digest
-from ctxkit.moving.export_format import FORMAT, MANIFEST, VERSION, Exported, Manifest, Part
-from ctxkit.moving.files import read_json, writable, write_json, write_whole
-from ctxkit.moving.importing import ExportOrigin
+from ctxkit.moving.export_format import FORMAT, MANIFEST, RECORDS, VECTORS, VERSION, Exported, Manifest, Part
+from ctxkit.moving.files import HALF, read_json, writable, write_json, write_whole
+from ctxkit.moving.importing import ExportOrigin, read_manifest
 from ctxkit.moving.origins import StoreOrigin
-from ctxkit.moving.passes import Progress
+from ctxkit.moving.passes import Progress, weight
 from ctxkit.moving.places import StorePlace
 from ctxkit.moving.report import MoveReport
 from ctxkit.moving.settling import silent
@@ -37,8 +38,9 @@ _PART_BYTES: Final = 16 << 20
 def export(source: StorePlace, folder: Path, collection: str, *, progress: Progress = silent) -> MoveReport:
     """Write a collection to a folder of plain files, read them again, and return what was done.
 
-    The folder must not exist, be empty, or hold the same export unfinished, which then goes on. Raises ConfigError for
-    another folder, CollectionNotFoundError, and StoreLockedError when the source was written to meanwhile.
+    The folder must not exist, be empty, hold the same export unfinished, which then goes on, or hold just this export.
+    Raises ConfigError for another folder, CollectionNotFoundError, and StoreLockedError when the source was written to
+    meanwhile.
     """
     started = time.monotonic()
     spec = source.existing(collection)
@@ -48,7 +50,6 @@ def export(source: StorePlace, folder: Path, collection: str, *, progress: Progr
             raise StoreLockedError(f"another export to {folder} is under way.", fix="wait until it is done.")
     with layout.claimed(folder), source.open(spec) as store:
         origin = StoreOrigin(store)
-        work = _begun(folder, source.title, origin.spec)
         report = MoveReport(
             source.title,
             f"export:{folder.absolute()}",
@@ -56,24 +57,54 @@ def export(source: StorePlace, folder: Path, collection: str, *, progress: Progr
             spec.dimension,
             spec.metric,
             spec.fingerprint,
-            work.runs,
+            runs=1,
         )
-        for part in _parts(origin.in_id_order(), work.after, spec.dimension):
-            work.add(part)
-            report.written += len(part)
-            progress("export", work.count, max(origin.count(), work.count))
-        work.finish(origin.spec)
-        report.verified = _checked(folder, origin, progress)
-        report.read = report.verified.records
-        if not report.verified.sound:
-            work.discard()
-            raise StoreLockedError(
-                "the source was written to during the export.",
-                fix="stop the writers and run the same command again, or export a copy that `ctxkit backup` makes.",
-            )
-    (folder / _UNFINISHED).unlink()
+        if (folder / MANIFEST).exists() and not (folder / _UNFINISHED).exists():
+            _compare_finished(folder, origin, report, progress)
+        else:
+            _write(_begun(folder, source.title, origin.spec), origin, report, progress)
+    report.read = report.verified.records
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _write(work: _Work, origin: StoreOrigin, report: MoveReport, progress: Progress) -> None:
+    """Write the parts that are missing, compare them all with the source, and make the folder an export."""
+    report.runs = work.runs
+    for part in _parts(origin.in_id_order(), work.after, origin.spec.dimension):
+        work.add(part)
+        report.written += len(part)
+        progress("export", work.count, max(origin.count(), work.count))
+    manifest = work.manifest(origin.spec)
+    report.verified = _checked(work.folder, manifest, origin, progress)
+    if not report.verified.sound:
+        work.discard()
+        raise StoreLockedError(
+            "the source was written to during the export.",
+            fix="stop the writers and run the same command again, or export a copy that `ctxkit backup` makes.",
+        )
+    write_json(work.folder / MANIFEST, manifest.sealed())
+    (work.folder / _UNFINISHED).unlink()
+
+
+def _compare_finished(folder: Path, origin: StoreOrigin, report: MoveReport, progress: Progress) -> None:
+    """Let a command that was cut short after its last step end well; raises ConfigError for another export."""
+    manifest = None
+    with suppress(StoreCorruptError, FormatVersionError):
+        manifest = read_manifest(folder)
+    if manifest and (manifest.collection, manifest.records) == (_exported(origin.spec), origin.count()):
+        report.verified = _checked(folder, manifest, origin, progress)
+    if manifest is None or not report.verified.digest or not report.verified.sound:
+        raise _not_empty(folder)
+    report.notes.append("The export was there already; it was compared again.")
+
+
+def _exported(spec: CollectionSpec) -> Exported:
+    return Exported.model_validate(spec.model_dump(include=set(Exported.model_fields)))
+
+
+def _not_empty(folder: Path) -> ConfigError:
+    return ConfigError(f"{folder} is not empty.", fix="name a folder that does not exist.")
 
 
 @dataclass
@@ -125,25 +156,30 @@ class _Work:
         parts = [part.model_dump() for part in self.parts]
         write_json(self.folder / _UNFINISHED, {"format": FORMAT, "version": VERSION, **content, "parts": parts})
 
+    def tidy(self) -> None:
+        """Remove what is no whole part: a killed run has left it, and it may quote what was erased since."""
+        whole = {name for part in self.parts for name in (part.records_file, part.vectors_file)}
+        for pattern in (RECORDS, VECTORS, MANIFEST, HALF):
+            for file in self.folder.glob(pattern):
+                if file.name not in whole:
+                    file.unlink()
+
     def discard(self) -> None:
         """Remove what was written, so that the same command begins anew."""
-        for part in self.parts:
-            (self.folder / part.records_file).unlink()
-            (self.folder / part.vectors_file).unlink(missing_ok=True)
-        (self.folder / MANIFEST).unlink()
+        self.parts, self.digest = [], ContentDigest()
+        self.keep()
+        self.tidy()
         (self.folder / _UNFINISHED).unlink()
 
-    def finish(self, spec: CollectionSpec) -> None:
-        """Write the manifest, which makes the folder an export."""
-        described = spec.model_dump(include=set(Exported.model_fields))
-        manifest = Manifest(
-            collection=Exported.model_validate(described),
+    def manifest(self, spec: CollectionSpec) -> Manifest:
+        """Return the manifest of all parts."""
+        return Manifest(
+            collection=_exported(spec),
             records=self.count,
             vectors=sum(part.vectors for part in self.parts),
             digest=str(self.digest),
             parts=tuple(self.parts),
         )
-        write_json(self.folder / MANIFEST, manifest.model_dump())
 
 
 def _begun(folder: Path, source: str, spec: CollectionSpec) -> _Work:
@@ -151,8 +187,9 @@ def _begun(folder: Path, source: str, spec: CollectionSpec) -> _Work:
     try:
         found: Any = read_json(folder / _UNFINISHED)
         if found is None:
-            if any(folder.iterdir()):
-                raise ConfigError(f"{folder} is not empty.", fix="name a folder that does not exist.")
+            # What is half written: the folder's very first file, when that run was killed.
+            if {*folder.iterdir()} - {*folder.glob(HALF)}:
+                raise _not_empty(folder)
             work = _Work(folder, source, spec.name)
         else:
             parts = [Part.model_validate(each) for each in found["parts"]]
@@ -165,6 +202,7 @@ def _begun(folder: Path, source: str, spec: CollectionSpec) -> _Work:
             f"{folder} holds an unfinished export of {work.source}.", fix="finish that one, or remove the folder."
         )
     work.keep()
+    work.tidy()
     return work
 
 
@@ -177,7 +215,7 @@ def _parts(records: Iterable[Record], after: str, dimension: int) -> Iterator[li
         if record.id <= after:
             continue
         part.append(record)
-        size += len(record.text)
+        size += weight(record)
         if len(part) == most or size >= _PART_BYTES:
             yield part
             part, size = [], 0
@@ -201,12 +239,11 @@ def _npy(rows: list[Any]) -> bytes:
     return out.getvalue()
 
 
-def _checked(folder: Path, origin: StoreOrigin, progress: Progress) -> Verified:
+def _checked(folder: Path, manifest: Manifest, origin: StoreOrigin, progress: Progress) -> Verified:
     """Read the files again, and the source, and compare counts and digests."""
-    reader = ExportOrigin(folder)
-    reader.check(progress)
+    ExportOrigin(folder, manifest).check(progress)
     own = ContentDigest()
-    found = Verified(records=reader.count(), copy_digest=reader.manifest.digest)
+    found = Verified(records=manifest.records, copy_digest=manifest.digest)
     for record in origin.records():
         own.add([record_digest(record)])
         found.compared += 1

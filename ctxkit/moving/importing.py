@@ -36,26 +36,31 @@ def import_export(
     Raises StoreUnavailableError where there is no finished export, FormatVersionError, and StoreCorruptError naming the
     file and the line of what is wrong; then nothing was written.
     """
-    origin = ExportOrigin(folder)
+    origin = ExportOrigin(folder, read_manifest(folder))
     origin.check(progress)
     order = Order(origin.spec.name, into=into, sample=sample, progress=progress)
     return move(origin, f"export:{folder.absolute()}", target, order, Copying())
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """Return what an export holds; raises StoreUnavailableError, FormatVersionError and StoreCorruptError."""
+    try:
+        content = read_json(folder / MANIFEST)
+    except ValueError as exc:
+        raise StoreCorruptError(f"{folder / MANIFEST} is no JSON.", fix="export the collection again.") from exc
+    if content is None:
+        raise StoreUnavailableError(
+            f"there is no finished export in {folder}.", fix="name its folder, or run `ctxkit export` again."
+        )
+    return manifest_from(content, str(folder / MANIFEST))
+
+
 class ExportOrigin:
     """An export as an origin. Each file's checksum is verified before its content is looked at."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder = folder
-        try:
-            content = read_json(folder / MANIFEST)
-        except ValueError as exc:
-            raise StoreCorruptError(f"{folder / MANIFEST} is no JSON.", fix="export the collection again.") from exc
-        if content is None:
-            raise StoreUnavailableError(
-                f"there is no finished export in {folder}.", fix="name its folder, or run `ctxkit export` again."
-            )
-        self.manifest: Manifest = manifest_from(content, str(folder / MANIFEST))
+        self.manifest = manifest
 
     @property
     def spec(self) -> CollectionSpec:

@@ -49,7 +49,7 @@ def reembed(source: StorePlace, embedder: Embedder, order: Order) -> MoveReport:
     root, own = _directory(source, order.collection)
     making, kept = root / MAKING / own.name, root / KEPT / own.name
     spec = source.existing(order.collection)
-    if kept.exists():
+    if kept.exists() and (spec.fingerprint != embedder.fingerprint or making.exists()):
         raise ConfigError(
             f"{kept.parent} keeps the vectors of before an earlier re-embedding.",
             fix="see that all is well, then `ctxkit reembed --drop-old`.",
@@ -66,17 +66,18 @@ def reembed(source: StorePlace, embedder: Embedder, order: Order) -> MoveReport:
             )
         report = migrate(here, beside, replace(order, ours=True), rule=Reembedding(embedder, spec))
         _take_place(own, making, Place(_ENGINE, order.collection, own, _PATIENCE), report.version)
-    elif making.exists():
+    elif making.exists() or kept.exists():
         report = MoveReport(
             here.title, beside.title, order.collection, spec.dimension, spec.metric, spec.fingerprint, runs=1
         )
-        report.notes.append("The new vectors had taken their place already; only the old ones were put aside.")
+        report.notes.append("The new vectors had taken their place already.")
     else:
         raise ConfigError(f"the vectors are those of {embedder.fingerprint} already.", fix="name another embedder.")
     layout.make(kept.parent)
     with guarded(Place(_ENGINE, order.collection, root)):
-        making.rename(kept)
-        layout.sync(kept.parent)
+        if not kept.exists():
+            making.rename(kept)
+            layout.sync(kept.parent)
         _tidy(making.parent)
     report.target, report.old = here.title, str(kept)
     return report
@@ -144,7 +145,7 @@ def _alone(database: Path, place: Place) -> Iterator[int]:
 def _tidy(folder: Path) -> None:
     """Remove a folder of ours once it holds no collection any more."""
     place = Place(_ENGINE, None, folder)
-    if not layout.collection_directories(folder, place):
+    if folder.exists() and not layout.collection_directories(folder, place):
         with guarded(place):
             shutil.rmtree(folder)
             layout.sync(folder.parent)

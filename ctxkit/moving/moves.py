@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ctxkit.errors import ConfigError
+from ctxkit.errors import ConfigError, StoreLockedError
+from ctxkit.interfaces import VectorStore
 from ctxkit.local.layout import collection_directory
+from ctxkit.memory.lease import Lease
 from ctxkit.moving import preflight
 from ctxkit.moving.journal import begun
 from ctxkit.moving.origins import Origin, StoreOrigin
@@ -37,7 +43,7 @@ def move(
     """Bring an origin's records, which is called `title`, to a target; as `migrate`."""
     started = time.monotonic()
     file = order.journal or journal_file(target, order.collection)
-    journal, resumed = begun(file, title, target.title, order.collection)
+    journal, _ = begun(file, title, target.title, order.collection)
     spec = rule.spec(origin.spec)
     report = MoveReport(
         title, target.title, order.collection, spec.dimension, spec.metric, spec.fingerprint, journal.runs
@@ -53,13 +59,14 @@ def move(
         report.notes.append("The records were there already; only the switch was left to do.")
     else:
         preflight.check_fits(origin, target, spec)
-        if not (resumed or order.into or order.ours):
-            preflight.check_free(target, order.collection)
+        preflight.check_alike(target, spec)
         report.notes += preflight.losses(origin, target)
-        with target.open(spec) as store:
+        with target.open(spec) as store, _alone(target, store):
+            # Read once more: until here another command may have begun a move, or ended one.
+            journal, resumed = begun(file, title, target.title, order.collection)
             work = Settling(origin, store, rule, order, report)
-            if order.into and not resumed:
-                work.check_conflicts()
+            if not (resumed or order.ours):
+                work.check_free()
             journal.write("copying")
             if handover is None:
                 work.settle()
@@ -70,7 +77,27 @@ def move(
     return report
 
 
+@contextmanager
+def _alone(target: StorePlace, store: VectorStore) -> Iterator[None]:
+    """Let one command at a time move into a collection; raises StoreLockedError for the second one."""
+    name = f"moving-{collection_directory(Path(), store.spec.name).name}"
+    with Lease(name, target.folder, store).held() as mine:
+        if not mine:
+            raise StoreLockedError(
+                f"another command moves records into {target.title}.",
+                fix="wait until it is done, or name another target.",
+            )
+        yield
+
+
 def journal_file(target: StorePlace, collection: str) -> Path:
-    """Return where the journal of a move is kept: in the target's folder, else in the current one."""
-    folder = target.folder or Path.cwd()
-    return folder / f".moving-{collection_directory(folder, collection).name}.json"
+    """Return where the journal of a move is kept: in the target's folder, else in the user's own for such things.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/ names the latter.
+    """
+    name = collection_directory(Path(), collection).name
+    if target.folder is not None:
+        return target.folder / f".moving-{name}.json"
+    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    place = hashlib.blake2b(target.title.encode(), digest_size=8).hexdigest()
+    return state / "ctxkit" / f"moving-{name}-{place}.json"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import json
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
 from typing import Final, Protocol
 
 from ctxkit.interfaces import CollectionSpec, VectorStore
@@ -12,6 +17,7 @@ from ctxkit.records import Record
 
 _NO_FIELD: Final = "$id"  # no record has a field that begins so: ties of a scan ordered by it go by id
 _GROUP: Final = 256
+_SORTED: Final = 50_000  # ids that are sorted in memory
 
 
 class Origin(Protocol):
@@ -78,8 +84,9 @@ class StoreOrigin:
         """Yield every record with its vector by id, in code-point order."""
         if self.store.capabilities.ordered_scan:
             return self._own(self.store.scan(order_by=_NO_FIELD, include_vectors=True))
-        ids = sorted(record.id for record in self.store.scan())
-        return self._own(record for some in _groups(ids) for record in self.chosen(some))
+        return (
+            record for some in _groups(_sorted(each.id for each in self.store.scan())) for record in self.chosen(some)
+        )
 
     def _own(self, records: Iterable[Record]) -> Iterator[Record]:
         memory = is_memory(self.spec)
@@ -95,5 +102,19 @@ class StoreOrigin:
         return self.store.version()
 
 
-def _groups(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[first : first + _GROUP] for first in range(0, len(ids), _GROUP))
+def _groups(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    left = iter(ids)
+    while some := list(islice(left, _GROUP)):
+        yield some
+
+
+def _sorted(ids: Iterator[str]) -> Iterator[str]:
+    """Yield ids in code-point order; those beyond what memory should hold are sorted in pieces, kept in files."""
+    with ExitStack() as held:
+        pieces: list[Iterator[str]] = []
+        while piece := sorted(islice(ids, _SORTED)):
+            file = held.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+            file.writelines(f"{json.dumps(each)}\n" for each in piece)
+            file.seek(0)
+            pieces.append(map(json.loads, file))
+        yield from heapq.merge(*pieces)

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
+from ctxkit.errors import StoreCorruptError
 from ctxkit.interfaces import CollectionSpec, VectorStore
 from ctxkit.memory.vault import fitted, without_filler
 from ctxkit.moving.digests import record_digest
@@ -21,6 +22,7 @@ from ctxkit.records import Record
 
 _BATCH: Final = 512
 _BATCH_BYTES: Final = 8 << 20
+NAMED: Final = 5  # records that a message names
 # The phase ("copy", "delete", "verify", "export", "check"), records done, and how many there are.
 Progress: TypeAlias = Callable[[str, int, int], object]
 
@@ -79,10 +81,11 @@ class Sample:
 
 @dataclass
 class Passed:
-    """What a pass did."""
+    """What a pass did; of what was written, `replaced` took the place of another record."""
 
     read: int = 0
     written: int = 0
+    replaced: int = 0
     deleted: int = 0
 
     @property
@@ -98,9 +101,15 @@ def one_pass(
     done = Passed()
     total = origin.count()
     for batch in batches(origin.records(), target.capabilities.max_batch):
-        lacking = [record for record, _, same in compared(batch, target, rule, sample) if not same]
+        lacking = []
+        for record, copy, same in compared(batch, target, rule, sample):
+            if not same:
+                lacking.append(record)
+                done.replaced += copy is not None
         if lacking:
             target.upsert([fitted(record, target) for record in rule.made(lacking)])
+            if not done.written and target.capabilities.consistency == "immediate":
+                _check_kept(lacking, target, rule)
         done.read += len(batch)
         done.written += len(lacking)
         progress("copy", done.read, max(total, done.read))
@@ -123,6 +132,17 @@ def compared(
         yield record, copy, copy is not None and rule.identity(copy) == digest
 
 
+def _check_kept(written: Sequence[Record], target: VectorStore, rule: Rule) -> None:
+    """Find a store that changes what it keeps by the first records, not after hours of writing."""
+    wrong = [record.id for record, _, same in compared(written, target, rule) if not same]
+    if wrong:
+        raise StoreCorruptError(
+            f"the target keeps {len(wrong)} of the first {len(written)} records otherwise than they were given"
+            f" ({', '.join(map(repr, wrong[:NAMED]))}).",
+            fix="choose another target; `ctxkit conformance` examines a store.",
+        )
+
+
 def batches(records: Iterable[Record], most: int | None = None) -> Iterator[list[Record]]:
     """Yield the records in lists of bounded length and size, so that memory is bounded too."""
     limit = min(_BATCH, most or _BATCH)
@@ -130,12 +150,18 @@ def batches(records: Iterable[Record], most: int | None = None) -> Iterator[list
     size = 0
     for record in records:
         batch.append(record)
-        size += len(record.text) + np.size(record.vector if record.vector is not None else ()) * 4
+        size += weight(record)
         if len(batch) == limit or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def weight(record: Record) -> int:
+    """Return about how many bytes a record takes."""
+    values = (each for each in record.metadata.values() if isinstance(each, str | list))
+    return len(record.text) + sum(map(len, values)) + np.size(() if record.vector is None else record.vector) * 4
 
 
 def _prune(origin: Origin, target: VectorStore, progress: Progress) -> int:

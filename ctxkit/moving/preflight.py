@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
+from typing import Final
 
-from ctxkit.errors import ConfigError, UnsupportedError
+from ctxkit.errors import (
+    ConfigError,
+    DimensionMismatchError,
+    FingerprintMismatchError,
+    MetricMismatchError,
+    StoreError,
+    UnsupportedError,
+)
 from ctxkit.interfaces import Capabilities, CollectionSpec
 from ctxkit.moving.origins import Origin, StoreOrigin, is_memory
 from ctxkit.moving.places import StorePlace
 
 _SHOWN = 3
+_ALIKE: Final[Mapping[str, type[StoreError]]] = {
+    "dimension": DimensionMismatchError,
+    "metric": MetricMismatchError,
+    "fingerprint": FingerprintMismatchError,
+}
 
 
 def check_distinct(source: StorePlace, target: StorePlace, collection: str) -> None:
@@ -45,6 +59,19 @@ def check_fits(origin: Origin, target: StorePlace, spec: CollectionSpec) -> None
         )
 
 
+def check_alike(target: StorePlace, spec: CollectionSpec) -> None:
+    """Refuse a target that was made for other vectors: of another length, for another metric, by another model."""
+    held = target.described(spec.name)
+    for name, error in _ALIKE.items() if held is not None else ():
+        wanted, found = getattr(spec, name), getattr(held, name)
+        # A collection without a model takes over the first one's; with vectors it refuses that itself.
+        if found not in (wanted, None):
+            raise error(
+                f"{target.title} holds {spec.name!r} with the {name} {found}; {wanted} is needed.",
+                fix="name another target; where the model is another one, --reembed makes new vectors.",
+            )
+
+
 def losses(origin: Origin, target: StorePlace) -> list[str]:
     """Return what the target does not do though the origin does; the records lose nothing by it."""
     if not isinstance(origin, StoreOrigin):
@@ -60,20 +87,6 @@ def losses(origin: Origin, target: StorePlace) -> list[str]:
     if before.concurrency != after.concurrency and after.concurrency == "single-process":
         lost.append("serves one process at a time")
     return [f"{target.title} {text}." for text in lost]
-
-
-def check_free(target: StorePlace, collection: str) -> None:
-    """Refuse a target that holds records of its own."""
-    spec = target.described(collection)
-    if spec is None:
-        return
-    with target.open(spec) as store:
-        held = store.count()
-    if held:
-        raise ConfigError(
-            f"{target.title} holds {held} records in {collection!r} already.",
-            fix="name an empty target, or add to these records with --into.",
-        )
 
 
 def _capabilities(place: StorePlace) -> Capabilities:

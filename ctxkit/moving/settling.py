@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ctxkit.errors import ConfigError, StoreCorruptError, StoreError, StoreLockedError
 from ctxkit.interfaces import VectorStore
+from ctxkit.interfaces.purging import Purgeable
 from ctxkit.moving.journal import Journal
 from ctxkit.moving.origins import Origin, StoreOrigin
-from ctxkit.moving.passes import Copying, Passed, Progress, Rule, Sample, batches, compared, one_pass
+from ctxkit.moving.passes import NAMED, Copying, Passed, Progress, Rule, Sample, batches, compared, one_pass
 from ctxkit.moving.report import MoveReport
 from ctxkit.moving.verifying import Scope, Verified, verify
+from ctxkit.records import Record
 
 _PROBED: Final = 32  # vectors that the recall probe asks for
-_NAMED: Final = 5
 _QUIET: Final = 200  # changes in one pass that are few enough to stop the writers for
 _ROUNDS: Final = 20
 _TRIES: Final = 5
@@ -69,19 +70,42 @@ class Settling:
     rule: Rule
     order: Order
     report: MoveReport
+    _outdated: bool = field(init=False)
 
-    def check_conflicts(self) -> None:
-        """Refuse, before anything is written, to replace a record that the target holds under the same id."""
-        taken = [
-            record.id
-            for batch in batches(self.origin.records(), self.target.capabilities.max_batch)
-            for record, copy, same in compared(batch, self.target, self.rule)
-            if copy is not None and not same
-        ]
-        if taken:
-            shown = ", ".join(repr(record_id) for record_id in taken[:_NAMED])
+    def __post_init__(self) -> None:
+        self._outdated = self.report.runs > 1  # an earlier run may have been killed between deleting and purging
+
+    def check_free(self) -> None:
+        """Refuse, before anything is written, a target that holds records of its own, unless they may be joined.
+
+        One that holds just what it is to hold is the work of a command that was cut short after its last step.
+        """
+        if self.order.into:
+            self._check_conflicts()
+        elif (held := self.target.count()) and not (held == self.origin.count() and self._is_copy()):
             raise ConfigError(
-                f"the target holds other records under {len(taken)} of the ids ({shown}).",
+                f"{self.report.target} holds {held} records in {self.order.collection!r} already.",
+                fix="name an empty target, or add to these records with --into.",
+            )
+
+    def _is_copy(self) -> bool:
+        return all(same for _, _, same in self._pairs())
+
+    def _pairs(self) -> Iterator[tuple[Record, Record | None, bool]]:
+        for batch in batches(self.origin.records(), self.target.capabilities.max_batch):
+            yield from compared(batch, self.target, self.rule)
+
+    def _check_conflicts(self) -> None:
+        """Refuse to replace a record that the target holds under the same id."""
+        count = 0
+        named = []
+        for record, copy, same in self._pairs():
+            if copy is not None and not same:
+                count += 1
+                named += [repr(record.id)] if count <= NAMED else []
+        if count:
+            raise ConfigError(
+                f"the target holds other records under {count} of the ids ({', '.join(named)}).",
                 fix="delete them there, or name another target; nothing was written.",
             )
 
@@ -122,6 +146,7 @@ class Settling:
         order = self.order
         sample = Sample(order.sample or _PROBED)
         self._pass(sample)
+        self._purge()
         self.target.flush()
         copied = isinstance(self.rule, Copying) and isinstance(self.origin, StoreOrigin)
         before = self.origin.store if copied and isinstance(self.origin, StoreOrigin) else None
@@ -135,7 +160,14 @@ class Settling:
         self.report.read = done.read
         self.report.written += done.written
         self.report.deleted += done.deleted
+        self._outdated = self._outdated or bool(done.replaced or done.deleted)
         return done
+
+    def _purge(self) -> None:
+        """Leave no byte in the target's files of what the source has lost: it may have been erased there."""
+        if self._outdated and isinstance(self.target, Purgeable):
+            self.target.purge()
+        self._outdated = False
 
     def _unsound(self, *, still: bool) -> StoreError:
         found: Verified = self.report.verified

@@ -12,25 +12,33 @@ from typing import Any
 from ctxkit.config.files import Key, read_file
 from ctxkit.config.layers import STORE, Repair
 from ctxkit.config.repairing import mend
-from ctxkit.errors import ConfigError
+from ctxkit.errors import ConfigError, StoreLockedError
 from ctxkit.memory.lease import Lease
+from ctxkit.memory.opening import COLLECTION
 from ctxkit.memory.vault import LEASE_PATIENCE
 from ctxkit.moving.places import HIDDEN, StorePlace
 
 
 @contextmanager
 def stopped(source: StorePlace, command: str | None) -> Iterator[None]:
-    """Keep writers from a store while the block runs: by a command that stops them for good, and by memory's lease.
+    """Keep writers from a store while the block runs: by a command that stops them for good, then by memory's lease.
 
     The lease makes the turns of other processes wait, for ten seconds at most; who waits longer writes all the same,
-    which the comparison at the end of a move then finds. Raises ConfigError when the command fails.
+    which the comparison at the end of a move then finds. Raises ConfigError when the command fails, and
+    StoreLockedError where a writer holds the lease for longer than that: it hangs, or was suspended, amid a write.
     """
+    if command is not None:
+        _run(command)
     with ExitStack() as held:
-        if source.folder is not None:
-            lease = Lease("writing", source.folder)
-            held.enter_context(lease.held(patience=LEASE_PATIENCE))
-        if command is not None:
-            _run(command)
+        store = None
+        if source.folder is None and (spec := source.described(COLLECTION)) is not None:
+            store = held.enter_context(source.open(spec))  # a server's own lease
+        lease = Lease("writing", source.folder, store)
+        if not held.enter_context(lease.held(patience=LEASE_PATIENCE)):
+            raise StoreLockedError(
+                f"a process that writes to {source.title} did not let go of it for {LEASE_PATIENCE:g} seconds.",
+                fix="end it, or let --stop COMMAND do so; nothing was switched, and the same command goes on.",
+            )
         yield
 
 

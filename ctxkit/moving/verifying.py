@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from ctxkit.interfaces import VectorStore
 from ctxkit.moving.digests import ContentDigest, record_digest
 from ctxkit.moving.origins import Origin
-from ctxkit.moving.passes import Progress, Rule, batches, compared
+from ctxkit.moving.passes import NAMED, Progress, Rule, batches, compared
 from ctxkit.moving.probing import Probe, Recall
-
-_NAMED: Final = 5
 
 
 @dataclass
@@ -40,7 +37,7 @@ class Verified:
     def note(self, record_id: str) -> None:
         """Count a record that is not as it should be."""
         self.wrong += 1
-        if len(self.named) < _NAMED:
+        if len(self.named) < NAMED:
             self.named.append(record_id)
 
 
