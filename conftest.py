@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
+from hypothesis import settings
 
 # Marker, modules that it needs, and how to get them.
 OPTIONAL_PARTS: Final = (
@@ -44,7 +45,10 @@ _not_collected: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    """Have the tests and what they start hear SIGINT: a background job of a shell ignores it, and hands that on."""
+    """Give hypothesis time, and have the tests and what they start hear SIGINT, which a background job ignores."""
+    # How long an example takes depends on who else uses the machine.
+    settings.register_profile("unhurried", deadline=None)
+    settings.load_profile("unhurried")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -61,6 +61,16 @@ def test_the_limit_and_the_number_found_are_named() -> None:
         MemoryConfig(stm_capacity=-1000)
 
 
+def test_an_option_that_there_is_not_names_the_one_that_was_meant() -> None:
+    """In a program as on the command line; what is like none is only named."""
+    with pytest.raises(ConfigError, match=r"memory\.recentk: there is no such option.*did you mean memory\.recent_k\?"):
+        MemoryConfig(recentk=3)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match=r"did you mean vector_store\?"):
+        Config(vectorstore={})  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="correct the named value"):
+        MemoryConfig(colour="blue")  # type: ignore[call-arg]
+
+
 def test_a_nested_mapping_is_checked_the_same_way() -> None:
     """Configuration read from a file arrives as mappings."""
     with pytest.raises(ConfigError, match=r"memory\.recent_k"):
@@ -106,6 +116,17 @@ def test_a_copy_without_secrets_has_no_key_and_leaves_the_original_alone() -> No
     assert copy.memory == config.memory
     assert config.embedder.options() == {"api_key": key, "model": "m"}
     assert config.llm.api_key is not None
+
+
+@pytest.mark.parametrize("address", ["host=db dbname=app password=hush-1", "postgresql://app:hush-1@db/app"])
+def test_the_password_of_a_server_leaves_with_nothing(address: str) -> None:
+    """An address may hold a password; the component gets it, dumps and pickles of managers do not."""
+    config = Config(vector_store=VectorStoreConfig.model_validate({"provider": "pgvector", "conninfo": address}))
+    assert config.vector_store.options() == {"conninfo": address}
+    assert "hush" not in repr(config) + config.model_dump_json()
+    assert without_secrets(config).vector_store.options() == {}
+    plain = Config(vector_store=VectorStoreConfig.model_validate({"provider": "pgvector", "conninfo": "service=app"}))
+    assert without_secrets(plain).vector_store.options() == {"conninfo": "service=app"}
 
 
 def test_extra_options_of_a_component_are_kept_for_it() -> None:

@@ -6,6 +6,7 @@ A wrong value raises ConfigError naming the field and the limit, at construction
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -30,6 +32,7 @@ from ctxkit.records import Metric
 
 STAGE_NAMES = ("fused", "neighbor", "asking", "speaker", "date", "recency", "importance")
 _SECRET = re.compile("key|token$|secret|password|credential", re.IGNORECASE)
+PASSWORD = re.compile(r"password\s*=|://[^/@\s]*:[^/@\s]*@", re.IGNORECASE)  # as in the address of a server
 _UNSHOWN = re.compile(f"{_SECRET.pattern}|headers$|conninfo$", re.IGNORECASE)  # they may hold one
 SectionT = TypeVar("SectionT", bound="Section")
 
@@ -72,13 +75,13 @@ class Section(BaseModel):
         except ValidationError as exc:
             if info.context is ALL_AT_ONCE:
                 raise
-            raise as_config_error(exc, cls.place) from None
+            raise as_config_error(exc, cls.place, cls.model_fields) from None
 
     @model_validator(mode="after")
     def _hide_secrets(self) -> Self:
-        """Keep options that are named like a secret out of dumps too; `options` gives them back as they were."""
+        """Keep options that are named like a secret, and addresses with one, out of dumps; `options` gives them back."""
         for name, value in (self.model_extra or {}).items():
-            if isinstance(value, str) and _SECRET.search(name):
+            if isinstance(value, str) and (_SECRET.search(name) or PASSWORD.search(value)):
                 self.model_extra[name] = SecretStr(value)  # type: ignore[index]  # there is one, or no loop
         return self
 
@@ -226,6 +229,13 @@ class Config(Section):
         default="INFO", description="what it passes on at least"
     )
 
+    _store: Path | None = PrivateAttr(default=None)
+
+    @property
+    def store(self) -> Path | None:
+        """The folder of the store that `load` found named, in CTXKIT_STORE or as `store` in the file, else None."""
+        return self._store
+
     @staticmethod
     def load(path: str | Path | None = None) -> Config:
         """Return the configuration of a file and the environment, whose variables win over the file.
@@ -234,6 +244,11 @@ class Config(Section):
         `pyproject.toml`, in the working directory or the nearest folder above it; none is needed. Raises ConfigError
         that names the place of each wrong value.
         """
-        from ctxkit.config.layers import read_layers  # noqa: PLC0415 - it imports this module
+        from ctxkit.config.layers import STORE, read_layers  # noqa: PLC0415 - they import this module
+        from ctxkit.config.variables import variable_of  # noqa: PLC0415
 
-        return read_layers(path).config()
+        layers = read_layers(path)
+        config = layers.config()
+        named = os.environ.get(variable_of((STORE,)), "").strip()
+        config._store = Path(named) if named else layers.store  # noqa: SLF001 - of this very class
+        return config

@@ -7,12 +7,11 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from ctxkit.config.models import Config
+from ctxkit.config.models import PASSWORD, Config
 
 _NAME: Final = re.compile(
     r"(^|[_-])(api[_-]?key|key|token|secret|password|credentials?|authorization|cookie)$", re.IGNORECASE
 )
-_PASSWORD: Final = re.compile(r"password\s*=|://[^/@\s]*:[^/@\s]*@", re.IGNORECASE)  # as in the address of a server
 _SHORTEST_KEY: Final = 20
 
 
@@ -43,7 +42,7 @@ def holds_key(name: str, value: object) -> bool:
 
 def is_shown(name: str, value: object) -> bool:
     """Whether an option may be shown: it neither is nor holds a key, and has no password in it."""
-    return not (is_secret(name) or holds_key(name, value) or _PASSWORD.search(str(value)))
+    return not (is_secret(name) or holds_key(name, value) or PASSWORD.search(str(value)))
 
 
 def _looks_like_a_key(value: str) -> bool:

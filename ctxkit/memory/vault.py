@@ -85,7 +85,7 @@ class Vault:
         made = self._try_to_embed(texts, patience)
         rows = iter(()) if made is None else iter(made)
         batch = [
-            self._with_vector(record, next(rows, None)) if want else record
+            with_vector(record, next(rows, None)) if want else record
             for record, want in zip(records, wanted, strict=True)
         ]
         if finish is None:
@@ -250,14 +250,6 @@ class Vault:
             self.store.upsert([fitted(without_filler(record), self.store) for record in records[start : start + step]])
             self._places.wrote()
 
-    @staticmethod
-    def _with_vector(record: Record, vector: FloatVector | None) -> Record:
-        if vector is None:
-            return Record(record.id, record.text, None, {**record.metadata, PENDING: True})
-        metadata = {key: value for key, value in record.metadata.items() if key not in (PENDING, FILLER)}
-        # All zeros has no direction: such a text is found by its words alone.
-        return Record(record.id, record.text, vector if vector.any() else None, metadata)
-
     def _embed_now(self, records: Sequence[Record]) -> FloatVectors:
         if self.embedder is None:
             raise EmbedderError("there is no embedder.", fix="configure one.")
@@ -283,7 +275,7 @@ class Vault:
             # Only what still stands there unchanged: it may have been deleted or replaced while it was embedded.
             current = self.store.get([record.id for record in waiting])
             ready = [
-                self._with_vector(now, vector)
+                with_vector(now, vector)
                 for before, now, vector in zip(waiting, current, vectors, strict=True)
                 if now is not None and now.text == before.text and now.metadata.get(PENDING)
             ]
@@ -314,6 +306,15 @@ def fitted(record: Record, store: VectorStore) -> Record:
     filler = np.zeros(store.spec.dimension, dtype=np.float32)
     filler[0] = 1.0
     return Record(record.id, record.text, filler, {**record.metadata, FILLER: True})
+
+
+def with_vector(record: Record, vector: FloatVector | None) -> Record:
+    """Return the record with its new vector; without one it waits for it."""
+    if vector is None:
+        return Record(record.id, record.text, None, {**record.metadata, PENDING: True})
+    metadata = {key: value for key, value in record.metadata.items() if key not in (PENDING, FILLER)}
+    # All zeros has no direction: such a text is found by its words alone.
+    return Record(record.id, record.text, vector if vector.any() else None, metadata)
 
 
 def without_filler(record: Record) -> Record:

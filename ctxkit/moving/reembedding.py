@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ctxkit.errors import CtxkitError, EmbedderError
 from ctxkit.interfaces import CollectionSpec, Embedder
 from ctxkit.memory.entries import PENDING, SPLIT
-from ctxkit.memory.vault import embedding_text
+from ctxkit.memory.vault import embedding_text, with_vector
 from ctxkit.moving.digests import record_digest
 from ctxkit.moving.origins import is_memory
-from ctxkit.records import FloatVector, FloatVectors, Record
+from ctxkit.records import FloatVectors, Record
 
 
 class Reembedding:
@@ -46,7 +45,7 @@ class Reembedding:
         ]
         rows = iter(self._embedded(texts) if texts else ())
         return [
-            _with_vector(record, next(rows)) if want else replace(record, vector=None)
+            with_vector(record, next(rows)) if want else replace(record, vector=None)
             for record, want in zip(records, wanted, strict=True)
         ]
 
@@ -61,9 +60,3 @@ class Reembedding:
                 f"the embedder failed with {type(exc).__name__}.",
                 fix="see the cause of this error with --debug; the same command goes on from here.",
             ) from exc
-
-
-def _with_vector(record: Record, vector: FloatVector) -> Record:
-    metadata: dict[str, Any] = {key: value for key, value in record.metadata.items() if key != PENDING}
-    # All zeros has no direction: such a text is found by its words alone.
-    return Record(record.id, record.text, vector if vector.any() else None, metadata)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ctxkit_pgvector.codec import stored_ids
 from ctxkit_pgvector.conditions import condition
 from ctxkit_pgvector.config import PgvectorConfig
 from ctxkit_pgvector.harness import PgvectorHarness
-from ctxkit_pgvector.plan import drive
+from ctxkit_pgvector.plan import Ask, drive
 from ctxkit_pgvector.session import arguments, settings
 from ctxkit_pgvector.store import PgvectorStore
 from psycopg import sql
@@ -169,6 +169,26 @@ def test_a_declared_field_is_found_by_its_index(config: PgvectorConfig, admin: p
                 test.values,
             ).fetchall()
             assert f"Index Scan on {table}_f" in str(plan) or f"Index Scan using {table}_f" in str(plan)
+
+
+def test_a_filter_is_planned_for_its_values(config: PgvectorConfig) -> None:
+    """Whoever asks often has the plan kept, but not that of a filter: another value may need another index."""
+    one = config.model_copy(update={"pool_size": 1})
+    with PgvectorStore.open(CollectionSpec(name="n", dimension=3, fields={"lex": "int"}), one) as store:
+        store.upsert([Record(f"r{i}", "", ONE, {"lex": i % 7}) for i in range(50)])
+        for number in range(12):
+            store.query(ONE, 3)
+            store.query(ONE, 3, where={"lex": number})
+            store.count({"lex": number})
+            list(store.scan({"lex": number}, limit=2))
+
+        def kept() -> Generator[Ask, list[tuple[Any, ...]], str]:
+            return str((yield Ask("SELECT array_agg(statement) FROM pg_prepared_statements"))[0][0])
+
+        statements = store._links.read(kept)
+    column = store._collection.table.columns["lex"].name
+    assert "embedding" in statements
+    assert column not in statements
 
 
 def test_long_strings_in_a_declared_field(config: PgvectorConfig) -> None:

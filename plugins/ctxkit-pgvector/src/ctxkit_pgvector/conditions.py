@@ -35,6 +35,11 @@ class Condition:
         return self.sql != "TRUE"
 
     @property
+    def prepared(self) -> bool | None:
+        """Whether its statement may keep a plan: how many records pass depends on the values, and so does the best."""
+        return False if self.values else None
+
+    @property
     def where(self) -> str:
         """The condition after another one."""
         return f" AND {self.sql}" if self else ""

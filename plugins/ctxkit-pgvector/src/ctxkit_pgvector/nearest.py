@@ -93,7 +93,7 @@ class _Searcher:
         wanted = k + 1
         while True:
             values = (*self._asked.test.values, self._sent)
-            ranked = self._ranked((yield Ask(self._table.limited(text, wanted), values)))
+            ranked = self._ranked((yield Ask(self._table.limited(text, wanted), values, self._asked.test.prepared)))
             tied = len(ranked) == wanted and ranked[k - 1][0] == ranked[-1][0]
             if not tied or wanted > _MOST_TIED:
                 return ranked[:k]
@@ -109,7 +109,8 @@ class _Searcher:
         )
         wanted = k + _SPARE
         while True:
-            rows = yield Ask(self._table.limited(text, wanted), (*values, *self._asked.test.values))
+            test = self._asked.test
+            rows = yield Ask(self._table.limited(text, wanted), (*values, *test.values), test.prepared)
             ranked = self._ranked(rows)
             if len(rows) < wanted or self._ceiling(rows[-1][5]) < -ranked[k - 1][0]:
                 return ranked[:k]

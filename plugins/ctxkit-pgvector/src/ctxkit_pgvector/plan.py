@@ -21,10 +21,14 @@ _COPIED_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One statement; sent its rows, or [(number of rows it changed,)] where it returns none."""
+    """One statement; sent its rows, or [(number of rows it changed,)] where it returns none.
+
+    One that is asked often keeps its plan, unless `prepared` is False.
+    """
 
     sql: Query
     values: Sequence[Any] = ()
+    prepared: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def drive(connection: psycopg.Connection[Any], plan: Plan[ResultT]) -> ResultT:
 
 def _taken(cursor: psycopg.Cursor[Any], step: Step) -> Rows:
     if isinstance(step, Ask):
-        cursor.execute(step.sql, step.values or None)
+        cursor.execute(step.sql, step.values or None, prepare=step.prepared)
     elif isinstance(step, Each):
         cursor.executemany(step.sql, step.rows)
     else:
@@ -95,7 +99,7 @@ async def drive_async(connection: psycopg.AsyncConnection[Any], plan: Plan[Resul
 
 async def _taken_async(cursor: psycopg.AsyncCursor[Any], step: Step) -> Rows:
     if isinstance(step, Ask):
-        await cursor.execute(step.sql, step.values or None)
+        await cursor.execute(step.sql, step.values or None, prepare=step.prepared)
     elif isinstance(step, Each):
         await cursor.executemany(step.sql, step.rows)
     else:

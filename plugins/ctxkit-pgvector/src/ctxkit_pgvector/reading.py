@@ -47,7 +47,8 @@ def by_ids(table: Table, ids: Sequence[str], *, with_vectors: bool) -> Plan[list
 def count(table: Table, node: Filter) -> Plan[int]:
     """Return how many records pass."""
     test = condition(node, table.columns)
-    number: int = (yield Ask(table.sql(f"SELECT count(*) FROM {{table}} WHERE {test.sql}"), test.values))[0][0]
+    text = f"SELECT count(*) FROM {{table}} WHERE {test.sql}"
+    number: int = (yield Ask(table.sql(text), test.values, test.prepared))[0][0]
     return number
 
 
@@ -61,7 +62,7 @@ def scan(
         f"SELECT {_columns(with_vectors=with_vectors)} FROM {{table}} WHERE {test.sql} ORDER BY {order}"
         f"{'' if limit is None else ' LIMIT %s'}"
     )
-    return Ask(table.sql(text), (*test.values, *values, *(() if limit is None else (limit,))))
+    return Ask(table.sql(text), (*test.values, *values, *(() if limit is None else (limit,))), test.prepared)
 
 
 def _columns(*, with_vectors: bool) -> str:
