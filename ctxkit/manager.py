@@ -18,12 +18,11 @@ from ctxkit.context import ContextResult
 from ctxkit.context.account import account
 from ctxkit.context.assembling import Assembler
 from ctxkit.context.chat import check_form
-from ctxkit.errors import ConfigError
 from ctxkit.filters import Where
 from ctxkit.ingest import IngestReport
 from ctxkit.interfaces import Message
 from ctxkit.memory import Entry, LongTermMemory, Scope, ShortTermMemory
-from ctxkit.memory.arguments import check_budget, check_moment, check_path, store_folder
+from ctxkit.memory.arguments import check_budget, check_moment, check_path, not_config, store_folder
 from ctxkit.memory.chats import check_chat
 from ctxkit.memory.copies import load, save, take_over
 from ctxkit.memory.documents import Progress
@@ -49,10 +48,11 @@ _in_memory = Once(_log, "memory is kept in this process only and ends with it; p
 class ContextManager:
     """Remembers what was said and builds prompts from it.
 
-    `path` is the directory of a durable store; without one everything is in memory. `user_id`, `agent_id`,
-    `session_id` and `task_id` set whose memories these are (see `Scope`). Raises ConfigError for a configuration
-    that cannot work, PluginNotFoundError for a provider that is not installed, and StoreError when the store cannot
-    be opened. Safe to use from several threads; several processes may use one path.
+    `path` is the directory of a durable store; without one it is the store that `Config.load()` found named, and
+    where there is none everything is in memory. `user_id`, `agent_id`, `session_id` and `task_id` set whose memories
+    these are (see `Scope`). Raises ConfigError for a configuration that cannot work, PluginNotFoundError for a provider
+    that is not installed, and StoreError when the store cannot be opened. Safe to use from several threads; several
+    processes may use one path.
     """
 
     _view: View
@@ -71,7 +71,7 @@ class ContextManager:
         registry: PluginRegistry | None = None,
     ) -> None:
         if config is not None and not isinstance(config, Config):
-            raise ConfigError(f"config is {type(config).__name__}, not Config.", fix="pass Config(...).")
+            raise not_config(config)
         self.config = config or Config()
         scope = Scope(user_id, agent_id, session_id, task_id, allow_cross_session, allow_cross_task)
         registry = registry or get_registry()
@@ -263,9 +263,16 @@ class ContextManager:
         valid_at = None if as_of is None else check_moment(as_of)
         return self._assembler.build(self._view, clean(user_input), now=moment, budget=limit, as_of=valid_at)
 
-    def build_context(self, user_input: str) -> str:
-        """Return the text of `build`: a context for a question within the token budget."""
-        return self.build(user_input).text
+    def build_context(
+        self,
+        user_input: str,
+        *,
+        now: float | None = None,
+        budget: int | None = None,
+        as_of: float | datetime | None = None,
+    ) -> str:
+        """Return the text of `build`, whose arguments it takes: a context for a question within the token budget."""
+        return self.build(user_input, now=now, budget=budget, as_of=as_of).text
 
     @overload
     def build_messages(self, user_input: str, provider: Literal["openai"] = "openai") -> list[dict[str, Any]]: ...

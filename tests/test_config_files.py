@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ctxkit import Config
+from ctxkit import Config, ContextManager
 from ctxkit.config import files
 from ctxkit.config.layers import read_layers
 from ctxkit.config.repairing import mend, mended
@@ -124,6 +124,44 @@ def test_the_store_of_a_file_lies_where_the_file_says(folder: Path, monkeypatch:
         Config.load()
     with pytest.raises(ConfigError, match="takes no store"):
         read_layers(assignments=["store=here"])
+
+
+def test_a_program_uses_the_store_that_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An argument before the variable, that before the file; one that says nothing keeps its memory in the process."""
+    monkeypatch.delenv("CTXKIT_STORE", raising=False)
+    file = write(folder, 'store = "named"\n[embedder]\nprovider = "none"\n[vector_store]\nprovider = "exact"\n')
+
+    def place(path: str | None = None) -> Path | None:
+        with ContextManager(Config.load(), path=path) as cm:
+            return cm.path
+
+    assert place() == folder / "named"
+    assert (folder / "named").is_dir()
+    assert place("argument") == Path("argument")
+    monkeypatch.setenv("CTXKIT_STORE", "variable")
+    assert place() == Path("variable")
+    monkeypatch.setenv("CTXKIT_STORE", "")
+    file.write_text(file.read_text() + 'path = "other"\n')
+    with pytest.raises(ConfigError, match=r"there is a store in the configuration and a vector_store\.path"):
+        place()
+    file.write_text("")
+    assert Config.load().store is None
+
+
+def test_a_variable_that_sets_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """One underscore, or a letter too many; what may be a plugin's own, and what is empty, is left alone."""
+    meant = {"CTXKIT_MEMORY_RECENT_K": "CTXKIT_MEMORY__RECENT_K", "CTXKIT_STORES": "CTXKIT_STORE"}
+    sound = (
+        "CTXKIT_STORE",
+        "CTXKIT_CONFIG",
+        "CTXKIT_DEBUG",
+        "CTXKIT_MEMORY__RECENT_K",
+        "CTXKIT_PLUGINS",
+        "CTXKIT_ACME",
+    )
+    read_layers("/dev/null", environ={**dict.fromkeys((*meant, *sound), "1"), "CTXKIT_MEMORY_CHUNK_SIZE": " "})
+    told = [f"the variable {name} sets nothing; did you mean {one}?" for name, one in meant.items()]
+    assert [record.message for record in caplog.records] == told
 
 
 def test_values_of_the_environment_are_converted(folder: Path) -> None:

@@ -178,6 +178,21 @@ def test_patience_speaks_plainly(faults: Faults) -> None:
         patient.query("c")
 
 
+def test_a_failure_says_what_is_done_instead(faults: Faults, caplog: pytest.LogCaptureFixture) -> None:
+    """A question stores nothing; where time was short, the option that gives more of it is named."""
+    faults.mode = "hang"
+    for call, instead in (("documents", "embedded later"), ("query", "searched for by its words alone")):
+        caplog.clear()
+        patient = PatientEmbedder(FaultyEmbedder(WordsConfig()), timeout=0.05)
+        with pytest.raises(EmbedderTimeoutError):
+            getattr(patient, call)("a")
+        patient.close()
+        told = [record.message for record in caplog.records if "embedding failed" in record.message]
+        assert len(told) == 1
+        assert instead in told[0]
+        assert "Fix: raise memory.embed_timeout" in told[0]
+
+
 def test_one_text_that_cannot_be_embedded_does_not_hold_up_the_others(cm: ContextManager, faults: Faults) -> None:
     """It goes on waiting; the rest gets its vectors, also what is stored later."""
     faults.mode = "raise"

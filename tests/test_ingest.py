@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctxkit import Config, ContextManager, EmbedderConfig, VectorStoreConfig
 from ctxkit.defaults.estimator import EstimatingTokenizer
 from ctxkit.errors import ConfigError, IngestError
 from ctxkit.ingest import Skipped, TextFile, find_files, read_text, split_text
@@ -23,6 +24,7 @@ from ctxkit.interfaces import Tokenizer
 TOKENIZER = EstimatingTokenizer()
 
 
+@settings(deadline=None)  # the first example waits for the tables of the tokenizer
 @given(st.text(max_size=400), st.integers(8, 40), st.integers(0, 7))
 def test_chunks_are_verbatim_bounded_and_complete(text: str, size: int, overlap: int) -> None:
     """Every chunk is a slice of the text within its size, and no visible character is left out."""
@@ -153,6 +155,16 @@ def test_a_folder_is_walked_and_what_is_left_out_is_named(tmp_path: Path) -> Non
     assert [item.path.name for item in found if isinstance(item, TextFile)] == ["b.txt", "c.md"]
     reasons = {item.path.name: item.reason for item in found if isinstance(item, Skipped)}
     assert reasons == {"link": "broken link", "pipe": "not a regular file"}
+
+
+def test_memory_is_no_text_to_remember(tmp_path: Path) -> None:
+    """Neither the store that lies among the files, this one's own or another's, nor its manifest."""
+    settings = Config(embedder=EmbedderConfig(provider="none"), vector_store=VectorStoreConfig(provider="exact"))
+    (tmp_path / "note.txt").write_text("a note")
+    with ContextManager(settings, path=tmp_path) as cm:
+        assert (cm.ingest_directory(tmp_path).files, len(list(find_files(tmp_path)))) == (1, 1)
+        assert cm.ingest_directory(tmp_path).unchanged == 1
+        assert len(cm.list_memories()) == 1
 
 
 def test_a_hidden_file_or_folder_that_is_asked_for_is_taken(tmp_path: Path) -> None:

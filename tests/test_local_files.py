@@ -170,3 +170,4 @@ for name in ("c", "new"):
         entry.chmod(0o755)
     assert run.stdout.count("refused") == 2, run.stderr
     assert str(config.path) in run.stdout
+    assert "who only reads writes to it as well" in run.stdout

@@ -77,6 +77,8 @@ def test_a_wrong_budget_is_refused(cm: ContextManager, budget: Any) -> None:
     """The error says what a budget is."""
     with pytest.raises(ConfigError, match="budget"):
         cm.build("question", budget=budget)
+    with pytest.raises(ConfigError, match="budget"):
+        cm.build_context("question", budget=budget)
 
 
 def test_a_question_longer_than_the_budget_is_an_error(cm: ContextManager) -> None:
@@ -101,7 +103,35 @@ def test_metadata_of_the_user_is_checked(cm: ContextManager) -> None:
         cm.add_memory("text", {"tags": []})
     with pytest.raises(InvalidRecordError, match="timestamp"):
         cm.add_memory("text", {"timestamp": "yesterday"})
+    with pytest.raises(InvalidRecordError, match="'the memory' has 'high' in 'importance', a field declared as number"):
+        cm.add_memory("text", {"importance": "high"})
+    with pytest.raises(InvalidRecordError, match="'the turn' has True in 'importance'"):
+        cm.observe("text", "", metadata={"importance": True})
     assert cm.get_stats()["store"]["records"] == 0
+
+
+def test_a_context_takes_what_the_account_of_it_takes(cm: ContextManager) -> None:
+    """The budget and both moments."""
+    then = 1_700_000_000.0
+    cm.add_memory("The gate is green.", {"valid_from": then, "valid_until": then + 60})
+    asked: dict[str, Any] = {"now": then, "budget": 100, "as_of": then + 1}
+    text = cm.build_context("Which colour has the gate?", **asked)
+    assert "green" in text
+    assert text == cm.build("Which colour has the gate?", **asked).text
+    assert "green" not in cm.build_context("Which colour has the gate?")
+
+
+def test_a_question_without_an_answer_does_not_stand_before_one(cm: ContextManager) -> None:
+    """It has all the words of the question, and none of the answer; what was only said is found as before."""
+    cm.observe("who is on call in odd weeks?", "")
+    cm.observe("who is on call in odd weeks", "")
+    cm.add_memory("In odd weeks Mira is on call, in even weeks Jonas.")
+    cm.observe("The tiler comes on Thursday", "")
+    for question in ("who is on call in odd weeks?", "who is on call in odd weeks"):
+        found = [text for text, _ in cm.query_memory(question, k=4)]
+        assert "Mira" in found[0]
+        assert len(found) == 4
+    assert "Thursday" in cm.query_memory("The tiler comes on Thursday")[0][0]
 
 
 def test_debugging_shows_the_same_context_with_its_account(cm: ContextManager) -> None:

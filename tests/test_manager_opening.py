@@ -25,6 +25,13 @@ def test_an_unwritable_path_says_so(tmp_path: Path) -> None:
         manager(tmp_path / "file")
 
 
+def test_a_path_in_the_place_of_the_configuration_says_where_it_belongs(tmp_path: Path) -> None:
+    """The first argument is the configuration; what is neither is told so."""
+    for wrong, fix in ((str(tmp_path), f"write path={str(tmp_path)!r}"), (tmp_path, "write path="), (5, "pass Config")):
+        with pytest.raises(ConfigError, match=f"config is .*, not Config.*{fix}"):
+            ContextManager(wrong)  # type: ignore[arg-type]
+
+
 def test_an_unknown_provider_lists_what_there_is(tmp_path: Path) -> None:
     """The names that work, and the line that installs the one that was meant."""
     for section, names in (

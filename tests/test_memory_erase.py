@@ -11,8 +11,9 @@ from components import DIMENSION, WordEmbedder, WordsConfig
 from every_store import ENGINES, REGISTRY, STORES
 
 from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, VectorStoreConfig
-from ctxkit.errors import ConfigError
+from ctxkit.errors import ConfigError, StoreUnavailableError
 from ctxkit.local.exact import kept
+from ctxkit.memory import Vault
 
 HIDDEN: Final = "Zanzibarquartz hides beneath the Wolframlantern"
 
@@ -142,6 +143,25 @@ def test_what_is_left_is_summarised_anew_and_nothing_comes_back_into_view(tmp_pa
         in_view = [turn.id for turn in cm.short_term_memory.turns]
     with opened(tmp_path, **SMALL) as cm:
         assert [turn.id for turn in cm.short_term_memory.turns] == in_view
+
+
+def test_an_erasure_cut_short_is_completed_by_the_same_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where what it left half done was summarised in turn: each turn, and each summary, stands in one summary."""
+
+    def cut_short(_self: Vault, _ids: object) -> None:
+        raise StoreUnavailableError("gone.", fix="come back.")
+
+    with opened(tmp_path, **SMALL, summaries="inline") as cm:
+        ids = [cm.observe(f"Shelf {number} holds paint.", "Noted.") for number in range(6)]
+        with monkeypatch.context() as patch:
+            patch.setattr(Vault, "delete", cut_short)
+            with pytest.raises(StoreUnavailableError):
+                cm.erase(ids[0])
+        ids += [cm.observe(f"Shelf {number} holds wine.", "Noted.") for number in range(12)]
+        assert cm.erase(ids.pop(0)).turns == 1
+        assert lineage(cm, "chunk") + [turn.id for turn in cm.short_term_memory.turns] == ids
+        above = lineage(cm, "session")
+        assert len(set(above)) == len(above)
 
 
 def test_an_erased_summary_keeps_its_turns_out_of_view(tmp_path: Path) -> None:

@@ -218,6 +218,16 @@ def test_what_only_asks_loses() -> None:
     assert not asks("")
 
 
+def test_what_asks_and_was_not_answered_loses_what_it_stands_above_the_last() -> None:
+    """Whatever its words are worth; what only tells keeps it, also where it opens like a question or is repeated."""
+    asked = ["Who is on call?", "who is on call", "Who is on call tonight", "Mira is on call", None]
+    found = [candidate(str(place), unanswered=words) for place, words in enumerate(asked)]
+    total = [4.0, 3.0, 3.0, 2.0, 1.0]
+    assert added("asking", found, total=total, question="Who is on call") == [-3.0, -2.0, 0.0, 0.0, 0.0]
+    assert added("asking", found, total=total, question="Mira is on call") == [-3.0, 0.0, 0.0, 0.0, 0.0]
+    assert added("asking", found, total=total, question="x", asking_weight=0.5) == [-1.5, 0.0, 0.0, 0.0, 0.0]
+
+
 def test_half_life() -> None:
     """Half after one half-life; the future counts as now."""
     assert half_life_decay(10, 10) == 0.5

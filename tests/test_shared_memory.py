@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import numpy as np
 import pytest
 from components import config, registry
 
-from ctxkit import Config, ContextManager, EmbedderConfig, VectorStoreConfig
+from ctxkit import Config, ContextManager, EmbedderConfig, PluginRegistry, VectorStoreConfig
 from ctxkit.errors import ConfigError, InvalidRecordError, StoreFullError, StoreLockedError
-from ctxkit.memory import ShortTermMemory, Vault
+from ctxkit.memory import ShortTermMemory, Vault, kinds, vault
+from ctxkit.memory.lease import Lease
 
 REGISTRY = registry()
 SMALL: dict[str, Any] = {"stm_capacity": 200, "chunk_size": 100}
@@ -69,6 +72,53 @@ def test_a_late_writer_is_in_view_and_in_a_summary_in_the_end(tmp_path: Path) ->
         everything = [record.id for record in busy._vault.store.scan({"_ctx_kind": "turn"})]
         assert sorted(lineage + in_view) == sorted(everything)
         assert len(everything) == 62
+
+
+def test_a_turn_waits_as_long_as_others_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all are slow, nobody goes before its turn: not the time counts, but whether the store gets on."""
+    monkeypatch.setattr(vault, "LEASE_PATIENCE", 0.01)
+    with manager(tmp_path) as first, manager(tmp_path) as second, ExitStack() as others:
+        assert others.enter_context(first._vault.lease.held())
+        numbers = count()
+
+        def written() -> int:
+            if (number := next(numbers)) == 5:
+                others.close()
+            return number
+
+        monkeypatch.setattr(second._vault.store, "version", written)
+        second.observe("The boat is blue.", "Noted.")
+        with Lease("writing", tmp_path).held() as free:
+            assert free
+
+
+def test_who_hangs_with_the_right_to_write_keeps_nobody_from_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said is stored all the same; what depends on the order is refused, with what to do."""
+    monkeypatch.setattr(vault, "LEASE_PATIENCE", 0.01)
+    with manager(tmp_path) as first, manager(tmp_path) as second, first._vault.lease.held():
+        turn = second.observe("The boat is blue.", "Noted.")
+        with pytest.raises(StoreLockedError, match="try again"):
+            second.erase(turn)
+        assert second.query_memory("boat", k=1)
+
+
+def test_a_memory_that_another_one_makes_meanwhile_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two who find a folder without a memory at once open the same one, whoever makes it."""
+    looked = kinds.kinds_in
+
+    def late(folder: Path, known: PluginRegistry) -> Iterator[tuple[str, list[str]]]:
+        monkeypatch.setattr(kinds, "kinds_in", looked)
+        with manager(folder) as other:
+            other.observe("The boat is blue.", "Noted.")
+        return looked(folder, known)
+
+    (tmp_path / "begun").mkdir()
+    monkeypatch.setattr(kinds, "kinds_in", late)
+    with manager(tmp_path) as cm:
+        assert kinds.kinds_in is looked
+        assert cm.query_memory("boat", k=1)
 
 
 def test_turns_that_came_in_sideways_do_not_overfill_the_view(tmp_path: Path) -> None:

@@ -9,8 +9,12 @@ import pytest
 from every_store import REGISTRY
 from switching import METRICS, answers, check_same
 
-from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, VectorStoreConfig
+from ctxkit import Config, ContextManager, EmbedderConfig, MemoryConfig, PluginRegistry, VectorStoreConfig
+from ctxkit.defaults.exact import ExactConfig, ExactStore
+from ctxkit.errors import ConfigError, StoreLockedError
+from ctxkit.interfaces import BackendConfig
 from ctxkit.records import Metric
+from ctxkit.testing import temporary_registry
 
 SAME: Final = {
     "faiss Flat": ("faiss", {}),
@@ -63,3 +67,66 @@ def test_the_same_prompts(tmp_path: Path) -> None:
     assert "boat at the harbour" in wanted[0]
     for number, store in enumerate(stores):
         assert prompts(store, tmp_path / str(number)) == wanted, store
+
+
+def opened(provider: str, path: Path, registry: PluginRegistry = REGISTRY) -> ContextManager:
+    """Open a memory of this kind in a folder."""
+    settings = Config(
+        embedder=EmbedderConfig(provider="none"), vector_store=VectorStoreConfig.model_validate({"provider": provider})
+    )
+    return ContextManager(settings, path=path, registry=registry)
+
+
+def test_a_folder_of_another_kind_of_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """An empty memory beside the full one looks like a loss; those that share their files open either's."""
+    for kind, other in (("faiss", "chroma"), ("chroma", "faiss")):
+        folder = tmp_path / kind
+        with opened(kind, folder) as cm:
+            cm.add_memory("The boat is at berth 14.")
+        before = sorted(folder.iterdir())
+        named = (
+            f"{folder} holds a memory of {kind}, which {other} does not see.*`ctxkit migrate {folder} {other}:FOLDER`"
+        )
+        with pytest.raises(ConfigError, match=named):
+            opened(other, folder)
+        assert sorted(folder.iterdir()) == before
+    for engine in ("exact", "faiss"):
+        with opened(engine, tmp_path / "faiss") as cm:
+            assert cm.query_memory("boat")
+
+
+class Careless(ExactStore):
+    """A third party's store that stumbles over whatever else is in a folder."""
+
+    @classmethod
+    def list_collections(cls, config: BackendConfig) -> list[str]:
+        """Fail in words of its own."""
+        raise RuntimeError(f"what is {config}?")
+
+
+def test_a_folder_with_something_else_in_it_takes_a_memory(tmp_path: Path) -> None:
+    """What a third party's store says of it is no reason against that."""
+    (tmp_path / "notes.txt").write_text("not a store")
+    with temporary_registry() as registry:
+        registry.add("vector_store", "careless", Careless, ExactConfig, capabilities=ExactConfig().capabilities())
+        with opened("exact", tmp_path, registry) as cm:
+            cm.add_memory("The boat is at berth 14.")
+
+
+class Held(ExactStore):
+    """A third party's store of which another process has the folder."""
+
+    @classmethod
+    def list_collections(cls, config: BackendConfig) -> list[str]:
+        """Find it locked."""
+        raise StoreLockedError(f"another process holds what {config} names.")
+
+
+def test_a_folder_that_another_process_holds_takes_no_memory_of_another_kind(tmp_path: Path) -> None:
+    """Who holds it keeps something in it, memory perhaps."""
+    (tmp_path / "held.db").write_text("")
+    with temporary_registry() as registry:
+        registry.add("vector_store", "held", Held, ExactConfig, capabilities=ExactConfig().capabilities())
+        with pytest.raises(StoreLockedError, match="another process holds"):
+            opened("exact", tmp_path, registry)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["held.db"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,11 +16,12 @@ from pydantic import ValidationError
 
 from ctxkit.config.files import ConfigFile, Key, find_file, read_file
 from ctxkit.config.models import Config, Section
-from ctxkit.config.problems import ALL_AT_ONCE, NO_SUCH_OPTION, Problem, as_problems
+from ctxkit.config.problems import ALL_AT_ONCE, NO_SUCH_OPTION, Problem, as_problems, meant_by
 from ctxkit.config.secrets import holds_key, is_secret
-from ctxkit.config.variables import FILE_VARIABLE, from_assignments, from_environment, variable_of
+from ctxkit.config.variables import FILE_VARIABLE, from_assignments, from_environment, misspelt, variable_of
 from ctxkit.errors import ConfigError
 
+_log = logging.getLogger(__name__)
 STORE: Final = "store"  # the one option of a file that is no part of a Config: the folder of the store
 SECTIONS: Final[Mapping[str, type[Section]]] = {
     name: each.annotation
@@ -162,10 +163,10 @@ class Layers:
 
 def unknown_option(key: Key, origin: Origin, names: Iterable[str]) -> Finding:
     """Return what to say of an option that there is not, with the one that was probably meant."""
-    close = difflib.get_close_matches(key[-1].lower(), list(names), n=1)
+    close = meant_by(key[-1], names)
     where = [] if close else [name for name, section in SECTIONS.items() if key[-1] in section.model_fields]
     if close:
-        fix = f"did you mean {'.'.join((*key[:-1], close[0]))}?"
+        fix = f"did you mean {'.'.join((*key[:-1], close))}?"
     elif where:
         fix = f"write it below [{where[0]}]."
     else:
@@ -174,7 +175,7 @@ def unknown_option(key: Key, origin: Origin, names: Iterable[str]) -> Finding:
         origin,
         f"{'.'.join(key)}{NO_SUCH_OPTION}",
         fix,
-        Repair(key, "rename", close[0]) if close else Repair(key, "disable"),
+        Repair(key, "rename", close) if close else Repair(key, "disable"),
     )
 
 
@@ -210,6 +211,9 @@ def read_layers(
     environ = os.environ if environ is None else environ
     named = path or environ.get(FILE_VARIABLE) or find_file(Path.cwd())
     file = read_file(Path(named)) if named else None
+    alone = [variable_of((name,)) for name in (*_TOP_LEVEL, STORE)]
+    for variable, meant in misspelt(environ, [*alone, FILE_VARIABLE], SECTIONS):
+        _tell(variable, meant)
     values: dict[Key, Any] = {}
     origins: dict[Key, Origin] = {}
     if file is not None:
@@ -222,6 +226,12 @@ def read_layers(
             raise ConfigError("--set takes no store.", fix="name its folder with --store.")
         values[key], origins[key] = _typed(key, value), Origin("argument", "--set")
     return Layers(file, values, origins)
+
+
+@cache
+def _tell(variable: str, meant: str) -> None:
+    """Warn of a variable that sets nothing, once in a process however often the layers are read."""
+    _log.warning("the variable %s sets nothing; did you mean %s?", variable, meant)
 
 
 def _meets(key: Key, other: Key) -> bool:

@@ -79,7 +79,7 @@ class Section(BaseModel):
 
     @model_validator(mode="after")
     def _hide_secrets(self) -> Self:
-        """Keep options that are named like a secret, and addresses with one, out of dumps; `options` gives them back."""
+        """Keep options that are named like a secret, and addresses with one, out of dumps; `options` has them."""
         for name, value in (self.model_extra or {}).items():
             if isinstance(value, str) and (_SECRET.search(name) or PASSWORD.search(value)):
                 self.model_extra[name] = SecretStr(value)  # type: ignore[index]  # there is one, or no loop

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,13 +56,23 @@ def as_problems(error: ValidationError, where: str = "") -> list[Problem]:
     return found
 
 
-def as_config_error(error: ValidationError, where: str) -> ConfigError:
+def as_config_error(error: ValidationError, where: str, names: Iterable[str] = ()) -> ConfigError:
     """Turn pydantic's report into one ConfigError that names each field, its limit and the value found.
 
-    The value is shown for numbers only, so that a key never reaches a message.
+    The value is shown for numbers only, so that a key never reaches a message. `names` are the options that there
+    are: of one that there is not, the one that was probably meant is named.
     """
-    found = "; ".join(str(problem) for problem in as_problems(error, where))
-    return ConfigError(f"{found}.", fix="correct the named value.")
+    problems = as_problems(error, where)
+    known = list(names)
+    unknown = [each.key for each in problems if each.unknown]
+    meant = [".".join((*key[:-1], option)) for key in unknown if (option := meant_by(key[-1], known))]
+    fix = f"did you mean {' and '.join(meant)}?" if meant else "correct the named value."
+    return ConfigError(f"{'; '.join(str(problem) for problem in problems)}.", fix=fix)
+
+
+def meant_by(name: str, names: Iterable[str]) -> str | None:
+    """Return which of the names was probably meant by one that there is not, None for none."""
+    return next(iter(difflib.get_close_matches(name.lower(), list(names), n=1)), None)
 
 
 def _told(item: Mapping[str, Any]) -> str:

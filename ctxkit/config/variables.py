@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -12,6 +13,7 @@ from ctxkit.errors import ConfigError
 PREFIX: Final = "CTXKIT_"
 FILE_VARIABLE: Final = "CTXKIT_CONFIG"
 _BETWEEN: Final = "__"
+_CLOSE: Final = 0.9  # a letter too many or too few
 
 
 def from_environment(environ: Mapping[str, str], top_level: Iterable[str]) -> Iterator[tuple[Key, Any, str]]:
@@ -29,6 +31,27 @@ def from_environment(environ: Mapping[str, str], top_level: Iterable[str]) -> It
             yield (section.lower(), name.lower()), _value(value), variable
         elif variable in alone:
             yield (alone[variable],), _value(value), variable
+
+
+def misspelt(environ: Mapping[str, str], known: Iterable[str], sections: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each variable that sets nothing and looks as if it should, with the one that was probably meant.
+
+    `known` are the variables of no section. Others that begin with CTXKIT_ may be a plugin's.
+    """
+    alone, prefixes = list(known), [f"{PREFIX}{section.upper()}_" for section in sections]
+    for variable in sorted(environ):
+        if (
+            not variable.startswith(PREFIX)
+            or _BETWEEN in variable
+            or variable in alone
+            or not environ[variable].strip()
+        ):
+            continue
+        section = next((prefix for prefix in prefixes if variable.startswith(prefix)), None)
+        if section is not None:
+            yield variable, f"{section}_{variable.removeprefix(section)}"
+        elif close := difflib.get_close_matches(variable, alone, n=1, cutoff=_CLOSE):
+            yield variable, close[0]
 
 
 def variable_of(key: Key) -> str:

@@ -14,6 +14,7 @@ from ctxkit.errors import IngestError
 
 MAX_BYTES = 64 * 1024 * 1024
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "venv"})
+_COLLECTION = frozenset({"store.db", "manifest.json"})  # of the engine: it is memory already
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -43,9 +44,9 @@ class Skipped:
 def find_files(root: Path) -> Iterator[TextFile | Skipped]:
     """Yield the files below a folder (or the file itself) in sorted order, and what is left out.
 
-    Hidden files and folders below `root`, caches and linked folders are passed over without a word; broken links,
-    special files and what may not be read are yielded as Skipped. Raises IngestError when `root` itself is not
-    there or may not be read.
+    Hidden files and folders below `root`, caches, linked folders and collections of the engine are passed over without
+    a word; broken links, special files and what may not be read are yielded as Skipped. Raises IngestError when `root`
+    itself is not there or may not be read.
     """
     root = Path(root)
     if _is_file(root):
@@ -57,6 +58,9 @@ def find_files(root: Path) -> Iterator[TextFile | Skipped]:
         problems.append(Skipped(Path(error.filename), _reason(error)))
 
     for folder, folders, names in os.walk(root, onerror=note):
+        if _COLLECTION.issubset(names):
+            folders.clear()
+            continue
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS)
         for name in sorted(names):
             # Files such as .env hold secrets more often than anything worth remembering.

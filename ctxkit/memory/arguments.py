@@ -35,6 +35,13 @@ def check_budget(budget: object) -> int:
     return budget
 
 
+def not_config(found: object) -> ConfigError:
+    """Return what to say of something else in the place of a configuration: it may be the path."""
+    named = isinstance(found, (str, os.PathLike))
+    fix = f"for the folder of a store write path={str(found)!r}." if named else "pass Config(...)."
+    return ConfigError(f"config is {type(found).__name__}, not Config.", fix=fix)
+
+
 def check_path(path: object) -> Path:
     """Return a path, or raise ConfigError when it is none."""
     if not isinstance(path, (str, os.PathLike)) or not str(path):
@@ -43,9 +50,14 @@ def check_path(path: object) -> Path:
 
 
 def store_folder(path: object, config: Config) -> Path | None:
-    """Return where the store lives; a path among the store's own options counts too."""
+    """Return where the store lives: the path, else the place that the configuration was loaded with.
+
+    A path among the store's own options counts too.
+    """
     option = config.vector_store.options().get("path")
-    if path is not None and option is not None:
-        raise ConfigError("there is a path= and a vector_store.path.", fix="keep one of them.")
-    chosen = option if path is None else path
+    named = config.store if path is None else path
+    if named is not None and option is not None:
+        other = "store in the configuration" if path is None else "path="
+        raise ConfigError(f"there is a {other} and a vector_store.path.", fix="keep one of them.")
+    chosen = option if named is None else named
     return None if chosen is None else check_path(chosen)

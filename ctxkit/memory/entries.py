@@ -70,6 +70,8 @@ FIELDS: Mapping[str, FieldType] = {
     "source_id": "str",
     "timestamp": "number",
 }
+# What a user's metadata is checked for; the importance is no field of the store, which may hold other values of before.
+UNDERSTOOD: Mapping[str, FieldType] = {**FIELDS, "importance": "number"}
 _USER, _ASSISTANT = "User: ", "\nAssistant: "
 
 
@@ -151,15 +153,23 @@ def as_candidate(found: Hit | Record) -> Candidate:
     """Return a stored record as a candidate without scores."""
     about: Mapping[str, Any] = found.metadata
     timestamp = about.get("timestamp")
+    is_turn = about.get(KIND) == TURN
     return Candidate(
         found.id,
         found.text,
         found.metadata,
         about.get(THREAD),
         int(about.get(SEQ, 0)),
-        about.get(KIND) == TURN,
+        is_turn,
         None if timestamp is None else float(timestamp),
+        _unanswered(found.text, int(about.get(USER_CHARACTERS, 0))) if is_turn else None,
     )
+
+
+def _unanswered(text: str, length: int) -> str | None:
+    """Return the user's words of a turn's text, of which they take so many characters, if nothing stands after them."""
+    end = len(_USER) + length
+    return text[len(_USER) : end] if len(text) == end + len(_ASSISTANT) else None
 
 
 def entry_from_record(record: Record) -> Entry:

@@ -26,6 +26,7 @@ from ctxkit.errors import (
 from ctxkit.interfaces import CollectionSpec, Embedder, EmbedderCapabilities, Tokenizer, VectorStore
 from ctxkit.memory.copies import take_over
 from ctxkit.memory.entries import FIELDS
+from ctxkit.memory.kinds import refuse_another_kind
 from ctxkit.memory.patience import PatientEmbedder
 from ctxkit.memory.source import Source
 from ctxkit.memory.vault import Vault
@@ -42,13 +43,17 @@ def open_vault(config: Config, path: Path | None, registry: PluginRegistry) -> V
     """Open (or make) the store that a configuration describes, in memory when `path` is None.
 
     A provider that the user did not set and that is not installed falls back (faiss to exact, static to none)
-    with one INFO line; one that the user named raises with the install line. The vectors of an embedder whose calls
-    cost something are kept in a cache below `path`.
+    with one INFO line; one that the user named raises with the install line. A folder with a memory of another kind of
+    store raises ConfigError. The vectors of an embedder whose calls cost something are kept in a cache below `path`.
     """
     fallbacks: list[str] = []
+    store_name = _chosen_store(config, registry, fallbacks)
+    options = _store_options(config, path, store_name, registry)
+    if path is not None:
+        refuse_another_kind(store_name, options, path, COLLECTION, registry)
     embedder_name, embedder = _open_embedder(config, path, registry, fallbacks)
     try:
-        store_name, store = _open_store(config, path, registry, embedder, fallbacks)
+        store = _open_store(config, store_name, options, registry, embedder)
     except BaseException:
         if embedder is not None:
             embedder.close()
@@ -92,19 +97,19 @@ def _open_embedder(
     return section.provider, embedder
 
 
-def _open_store(
-    config: Config,
-    path: Path | None,
-    registry: PluginRegistry,
-    embedder: Embedder | None,
-    fallbacks: list[str],
-) -> tuple[str, VectorStore]:
+def _chosen_store(config: Config, registry: PluginRegistry, fallbacks: list[str]) -> str:
     section = config.vector_store
     name = section.provider
     if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
         _fall_back(fallbacks, f"vector store {name} is not installed or not enabled: exact is used")
-        name = "exact"
-    options = _store_options(config, path, name, registry)
+        return "exact"
+    return name
+
+
+def _open_store(
+    config: Config, name: str, options: dict[str, Any], registry: PluginRegistry, embedder: Embedder | None
+) -> VectorStore:
+    section = config.vector_store
     dimension = section.dimension
     if embedder is not None and dimension != embedder.dimension:
         if "dimension" in section.model_fields_set:
@@ -124,7 +129,7 @@ def _open_store(
         fields=FIELDS,
     )
     try:
-        return name, registry.open_store(name, spec, options)
+        return registry.open_store(name, spec, options)
     except (DimensionMismatchError, FingerprintMismatchError) as exc:
         raise type(exc)(
             exc.message,
@@ -143,7 +148,7 @@ def _store_options(config: Config, path: Path | None, name: str, registry: Plugi
         if "path" not in accepted:
             raise ConfigError(
                 f"the vector store {name} does not keep its data in a directory.",
-                fix="leave path out and set the backend's own options.",
+                fix="leave path, or store in the configuration, out and set the backend's own options.",
             )
         options["path"] = path
     if "index_type" in accepted:

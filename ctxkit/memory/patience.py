@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 _CLOSING = 2.0
 _LARGEST = float(np.finfo(np.float32).max)
 _THREADS = 16
+_LATER = "text is stored and will be embedded later"
+_BY_WORDS = "what was asked is searched for by its words alone"
+_MORE_TIME = "raise memory.embed_timeout, or choose a faster embedder."
 
 
 class PatientEmbedder:
@@ -56,11 +59,12 @@ class PatientEmbedder:
 
     def documents(self, texts: Sequence[str], *, timeout: float | None = None) -> FloatVectors:
         """Embed texts to store: float32[len(texts), d]; raises EmbedderError."""
-        return self._patiently(lambda: self._embedder.embed_documents(list(texts)), len(texts), timeout)
+        return self._patiently(lambda: self._embedder.embed_documents(list(texts)), len(texts), timeout, _LATER)
 
     def query(self, text: str) -> FloatVector:
         """Embed one text to search with: float32[d]; raises EmbedderError."""
-        vector: FloatVector = self._patiently(lambda: self._embedder.embed_query(text)[np.newaxis], 1, None)[0]
+        found = self._patiently(lambda: self._embedder.embed_query(text)[np.newaxis], 1, None, _BY_WORDS)
+        vector: FloatVector = found[0]
         return vector
 
     def documents_unhurried(self, texts: Sequence[str]) -> FloatVectors:
@@ -69,7 +73,7 @@ class PatientEmbedder:
         try:
             return self._succeeded(self._checked(self._embedder.embed_documents(list(texts)), len(texts)))
         except Exception as exc:
-            raise self._failed(exc) from exc
+            raise self._failed(exc, _LATER) from exc
 
     @property
     def remembers(self) -> bool:
@@ -93,23 +97,23 @@ class PatientEmbedder:
             _log.warning("closing the embedder failed (%s)", type(exc).__name__)
         self._desk.end()
 
-    def _patiently(self, call: Callable[[], FloatVectors], rows: int, timeout: float | None) -> FloatVectors:
+    def _patiently(
+        self, call: Callable[[], FloatVectors], rows: int, timeout: float | None, otherwise: str
+    ) -> FloatVectors:
         self._refuse_closed()
         patience = timeout or self._timeout
         if self._desk.stuck(patience):
-            raise self._failed(EmbedderTimeoutError("an earlier call to the embedder has not come back yet."))
+            busy = EmbedderTimeoutError("an earlier call to the embedder has not come back yet.", fix=_MORE_TIME)
+            raise self._failed(busy, otherwise)
         future = self._desk.submit(lambda: self._checked(call(), rows))
         try:
             return self._succeeded(future.result(timeout=patience))
         except FutureTimeoutError:
             self._desk.abandon(future)
-            late = EmbedderTimeoutError(
-                f"the embedder did not answer within {patience:g} s.",
-                fix="raise memory.embed_timeout, or choose a faster embedder.",
-            )
-            raise self._failed(late) from None
+            late = EmbedderTimeoutError(f"the embedder did not answer within {patience:g} s.", fix=_MORE_TIME)
+            raise self._failed(late, otherwise) from None
         except Exception as exc:
-            raise self._failed(exc) from exc
+            raise self._failed(exc, otherwise) from exc
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -119,15 +123,19 @@ class PatientEmbedder:
         self.last_error = None
         return vectors
 
-    def _failed(self, cause: Exception) -> EmbedderError:
-        """Return the failure as an EmbedderError; another library's words stay in its cause, they may quote a key."""
+    def _failed(self, cause: Exception, otherwise: str) -> EmbedderError:
+        """Return the failure as an EmbedderError, and say what is done instead.
+
+        Another library's words stay in its cause, they may quote a key.
+        """
         error = cause
         if not isinstance(error, EmbedderError):
             error = EmbedderError(
                 f"the embedder failed with {type(cause).__name__}.", fix="see the cause of this error."
             )
         if self.last_error is None:
-            _log.warning("embedding failed (%s); text is stored and will be embedded later", type(cause).__name__)
+            fix = f". Fix: {_MORE_TIME}" if isinstance(cause, EmbedderTimeoutError) else ""
+            _log.warning("embedding failed (%s); %s%s", type(cause).__name__, otherwise, fix)
         self.last_error = error
         return error
 

@@ -11,7 +11,6 @@ from ctxkit.ingest import split_text
 from ctxkit.interfaces import Tokenizer
 from ctxkit.memory.chats import chat_record
 from ctxkit.memory.entries import (
-    FIELDS,
     HEAD,
     KIND,
     ORDER,
@@ -20,6 +19,7 @@ from ctxkit.memory.entries import (
     SPLIT,
     THREAD,
     TURN,
+    UNDERSTOOD,
     USER_CHARACTERS,
     Turn,
     clean,
@@ -67,7 +67,7 @@ def store_turn(
         )
     text = turn_text(user, assistant)
     tokens = tokenizer.count(text)
-    stamped = dict(check_metadata(scope.stamp(dict(metadata)), record_id=turn_id or "the turn", fields=FIELDS))
+    stamped = dict(check_metadata(scope.stamp(dict(metadata)), record_id=turn_id or "the turn", fields=UNDERSTOOD))
     thread = str(scope.thread(stamped, conversation=True))
 
     record_id = new_id("turn") if turn_id is None else f"turn-{digest(thread, check_turn_id(turn_id))}"

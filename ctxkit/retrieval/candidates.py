@@ -13,9 +13,10 @@ class Candidate:
     """A memory under consideration.
 
     `thread` and `position` say where the memory stands in its conversation or document; memories of one thread
-    with neighbouring positions are neighbours, and an `exchange` is two messages at one position. `dense` is the
-    similarity of the vectors and `lexical` the BM25 score, None where that search did not return the memory.
-    `stages` maps each stage to what it adds to all candidates, of which this is the one in `row`; `final` is their sum.
+    with neighbouring positions are neighbours, and an `exchange` is two messages at one position; of one that was never
+    answered, `unanswered` is the first. `dense` is the similarity of the vectors and `lexical` the BM25 score, None
+    where that search did not return the memory. `stages` maps each stage to what it adds to all candidates, of which
+    this is the one in `row`; `final` is their sum.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Candidate:
     position: int = 0
     exchange: bool = False
     timestamp: float | None = None
+    unanswered: str | None = None
     dense: float | None = None
     lexical: float | None = None
     stages: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from ctxkit.retrieval.language import asks
+from ctxkit.retrieval.language import asks, repeats
 from ctxkit.retrieval.pool import Pool, Scores
 
 
@@ -39,9 +39,21 @@ def date(pool: Pool) -> Scores:
 
 
 def asking(pool: Pool) -> Scores:
-    """Return minus `asking_weight` for what one person said and ends with a question: it seldom holds an answer."""
+    """Return minus `asking_weight` for what one person said and ends with a question: it seldom holds an answer.
+
+    A turn that only asks, because nobody answered, holds none: it loses, times the weight, all that it stands above the
+    last candidate. It asks when it ends with a question, or says again what is asked now.
+    """
     weight = pool.question.retrieval.asking_weight
-    return np.array([-weight if each.speaker is not None and asks(each.text) else 0.0 for each in pool.candidates])
+    least = float(pool.total.min()) if pool.candidates else 0.0
+    added = np.zeros(len(pool.candidates))
+    for row, each in enumerate(pool.candidates):
+        if each.unanswered is not None:
+            if asks(each.unanswered) or repeats(each.unanswered, pool.question.text):
+                added[row] = weight * (least - pool.total[row])
+        elif each.speaker is not None and asks(each.text):
+            added[row] = -weight
+    return added
 
 
 def _names(text: str, name: str) -> bool:

@@ -27,6 +27,7 @@ MONTHS: Final = (
     "november",
     "december",
 )
+_OPENINGS: Final = [[word] for word in ("how", "what", "when", "where", "which", "who", "whom", "whose", "why")]
 _WORD = re.compile(r"[^\W_]+")
 # A note in brackets, "[shares image: a red kite]", is nothing that was said.
 _NOTE = re.compile(r"\s*\[[^\[\]]*\]$")
@@ -40,6 +41,12 @@ def search_words(question: str) -> str:
     """
     words = dict.fromkeys(word for word in _WORD.findall(question.lower()) if word not in STOP_WORDS)
     return " ".join(words) or question
+
+
+def repeats(text: str, question: str) -> bool:
+    """Whether a text says a question again, word for word, and nothing else."""
+    words = _WORD.findall(question.lower())
+    return (asks(question) or words[:1] in _OPENINGS) and _WORD.findall(text.lower()) == words
 
 
 def asks(text: str) -> bool:
