@@ -12,6 +12,7 @@ import typer.main
 from cli_support import Cli, Outcome, assert_error, every_command, make_cli
 
 from ctxkit.cli.app import app
+from ctxkit.plugins.known import command_install_line
 
 COMMANDS = every_command()
 SHARED = {option for each in typer.main.get_command(app).params for option in each.opts}
@@ -191,3 +192,13 @@ def test_a_folder_that_is_gone_is_told(cli: Cli, tmp_path: Path, monkeypatch: py
     gone.rmdir()
     assert_error(cli("stats"), "the current folder is gone", "cd ~")
     assert cli("query", "--help").code == 0
+
+
+@pytest.mark.parametrize("name", ["bench", "conformance"])
+def test_a_command_of_another_distribution_says_which(cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """README and documents name commands that the core does not bring."""
+    monkeypatch.setenv("CTXKIT_DISABLE_PLUGINS", "ctxkit-conformance")
+    outcome = cli(name)
+    assert outcome.code == 2
+    assert f"Fix: {command_install_line(name)}" in outcome.err
+    assert "conformance" in outcome.err

@@ -12,6 +12,7 @@ from typing import Any
 
 from ctxkit.cli.errors import UsageError
 from ctxkit.cli.output import shortened
+from ctxkit.plugins.known import command_install_line
 
 _LONGEST = 60  # characters of what was typed that are repeated
 # What the versions of typer say about a value, and what we say after "must be".
@@ -93,6 +94,9 @@ def _bad_value(found: Any, arguments: Sequence[str]) -> str:
 
 def _no_such_command(name: str, ctx: Any) -> tuple[str, str]:
     cause = f"there is no command `{ctx.command_path} {_short(name)}`."
+    install = None if ctx.parent else command_install_line(name)
+    if install is not None:
+        return cause, f"{install}, which brings it."
     below = [group for group, each in ctx.command.commands.items() if name in getattr(each, "commands", {})]
     meant = f"{below[0]} {name}" if below else _closest(name, ctx.command.list_commands(ctx))
     return cause, f"{f'did you mean `{ctx.command_path} {meant}`? ' if meant else ''}{_help(ctx)} lists them."
