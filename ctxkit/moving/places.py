@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,19 +21,14 @@ from pydantic import SecretStr
 
 from ctxkit.config import VectorStoreConfig
 from ctxkit.config.layers import read_layers
-from ctxkit.errors import (
-    CollectionNotFoundError,
-    ConfigError,
-    CtxkitError,
-    StoreLockedError,
-    StoreUnavailableError,
-)
+from ctxkit.errors import CollectionNotFoundError, ConfigError, StoreUnavailableError
 from ctxkit.interfaces import BackendConfig, CollectionSpec, VectorStore
+from ctxkit.memory.kinds import kinds_in
 from ctxkit.plugins import PluginRegistry
 
 _NEXT_OPTION: Final = re.compile(r",(?=\w+=)")
 HIDDEN: Final = "**********"  # what pydantic shows of a secret
-_FIRST_TRIED: Final = "exact"  # it reads whatever the engine wrote, and imports nothing heavy
+_WITHOUT_PLUGINS: Final = "exact"  # what stands in for a default that is not installed
 
 
 @dataclass(frozen=True)
@@ -121,7 +115,7 @@ def configured_place(section: VectorStoreConfig, folder: Path | None, registry: 
     """Return the store of a configuration, in a folder where it keeps its data in one; falls back as a memory does."""
     name = section.provider
     if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
-        name = _FIRST_TRIED
+        name = _WITHOUT_PLUGINS
     kind = section.index_type if "index_type" in section.model_fields_set else None
     accepted = registry.config_class("vector_store", name).model_fields
     own = {"path": folder, "index_type": kind}
@@ -141,20 +135,9 @@ def _options(text: str) -> dict[str, Any]:
 
 def found_place(folder: Path, registry: PluginRegistry) -> StorePlace:
     """Return the store that a folder holds, by asking each provider; raises StoreUnavailableError where none is."""
-    names = sorted((each.name for each in registry.components("vector_store")), key=lambda name: name != _FIRST_TRIED)
-    locked: StoreLockedError | None = None
-    for name in names if folder.is_dir() else ():
-        # Another's files may look damaged to a provider; those that are not installed cannot be asked.
-        with suppress(CtxkitError):
-            if "path" in registry.config_class("vector_store", name).model_fields:
-                place = StorePlace(name, {"path": folder}, registry)
-                try:
-                    if place.collections():
-                        return place
-                except StoreLockedError as exc:
-                    locked = exc
-    if locked is not None:
-        raise locked
+    for name, _ in kinds_in(folder, registry) if folder.is_dir() else ():
+        return StorePlace(name, {"path": folder}, registry)
+    names = sorted({each.name for each in registry.components("vector_store")})
     raise StoreUnavailableError(
         f"there is no store in {folder}.",
         fix=f"name the folder of a store, or NAME:FOLDER with one of {', '.join(names)}.",
