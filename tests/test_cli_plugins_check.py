@@ -22,6 +22,12 @@ from ctxkit.plugins.audit import audit
 from ctxkit.plugins.ranges import is_within
 
 GOOD = f"{BASE}\n{HOOK}return [tokenizer('good')]\n"
+# A configuration that gives other capabilities than those that the animals of the zoo announce.
+ESTIMATES = """
+    def capabilities(self):
+        from ctxkit.interfaces import TokenizerCapabilities
+        return TokenizerCapabilities(exact=False)
+"""
 LAST = ("py.typed", "range of ctxkit-core", "requires-python")
 MakeWheel = Callable[..., Path]
 
@@ -117,6 +123,8 @@ def test_exactly_one_entry_point(wheel: MakeWheel, points: tuple[str, ...]) -> N
         (PART.replace("class Characters(Tokenizer)", "class Characters"), "not a subclass of"),
         (PART.replace("class Config(BackendConfig)", "class Config"), "BackendConfig"),
         (PART.replace("def truncate", "def cut"), "does not implement truncate"),
+        (PART.replace("width: int = 1", "width: int = 'one'"), "cannot be made from its defaults"),
+        (PART.replace("width: int = 1", ESTIMATES), "exact is announced as True, but Config().capabilities() says"),
         ("", "has no attribute"),
     ],
 )
@@ -126,6 +134,21 @@ def test_factory_and_configuration(wheel: MakeWheel, part: str, says: str) -> No
     [failed] = [check for check in found.checks if check.verdict == "failed"]
     assert failed.name == "component tokenizer:good"
     assert says in failed.found
+
+
+def test_an_entry_point_that_is_misspelt(wheel: MakeWheel) -> None:
+    """The check of the entry point says which modules there are; nothing is imported to find that out."""
+    found = audit(str(wheel(points=("acme = acme_plugni",))))
+    [failed] = [check for check in found.checks if check.verdict == "failed"]
+    assert failed.name == "entry point"
+    assert "no module acme_plugni; it has acme_plugin" in failed.found
+
+
+def test_a_later_specification_has_its_own_fix(tmp_path: Path) -> None:
+    """Whoever announces for a later ctxkit is told about the version, not about classes."""
+    [failed] = [check for check in audit(str(build(tmp_path, "future-spec"))).checks if check.verdict == "failed"]
+    assert (failed.name, "spec_version" in failed.fix) == ("specifications", True)
+    assert failed.found.startswith("IncompatibleSpecError: ")
 
 
 def test_asynchronous_factory_and_requirements(wheel: MakeWheel) -> None:
@@ -309,8 +332,11 @@ def test_targets_that_are_none(tmp_path: Path, wheel: MakeWheel) -> None:
     """What is no distribution, no wheel and no project says so, with what to give instead."""
     with pytest.raises(PluginNotFoundError, match="no distribution"):
         audit("acme-nowhere")
-    with pytest.raises(PluginNotFoundError, match="neither a wheel nor a project"):
+    with pytest.raises(PluginNotFoundError, match=r"neither a wheel nor a project.*give a \.whl file"):
         audit(str(tmp_path))
+    (tmp_path / "one.py").touch()
+    with pytest.raises(PluginNotFoundError, match=r"a single file.*ctxkit -p .*one\.py conformance run KIND:NAME"):
+        audit(str(tmp_path / "one.py"))
     with pytest.raises(PluginNotFoundError, match="there is no file"):
         audit(str(tmp_path / "absent.whl"))
     for name, says in (("a" * 5000, "no distribution"), ("a" * 5000 + ".whl", "there is no file")):

@@ -71,6 +71,18 @@ def _cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return lambda *arguments: run("-p", "cli_test_show.py", *arguments)
 
 
+def test_what_a_path_adds(cli: Cli) -> None:
+    """A store that is durable with a path is not taken for one that keeps nothing; the list says where that stands."""
+    described = cli("plugins", "show", "exact", "--json").json
+    assert (described["capabilities"]["persistent"], described["capabilities_with_path"]["persistent"]) == (False, True)
+    without, added = cli("plugins", "show", "exact").out.split("With a path\n")
+    assert "Capabilities, without a path" in without
+    assert "multi-writer" in added.split("Options")[0]
+    assert "exact" not in added.split("Options")[0], "only what is different is told again"
+    assert "With a path" not in cli("plugins", "show", "shown").out
+    assert "`ctxkit plugins show NAME` tells what a path adds" in " ".join(cli("plugins", "list").out.split())
+
+
 def test_options_are_shown_with_type_default_and_limits(cli: Cli) -> None:
     """Each option of a configuration is one row: name, type, default, limits and description."""
     described = cli("plugins", "show", "shown", "--json").json

@@ -14,6 +14,7 @@ from cli_support import Cli, assert_error, make_cli
 from ctxkit.cli.scaffold_command import KindOption
 from ctxkit.errors import ConfigError
 from ctxkit.plugins import KINDS
+from ctxkit.plugins.installing import pip_install
 from ctxkit.scaffold import KEYWORDS, MAX_LENGTH, Names, Project, check_name, render, write
 from ctxkit.scaffold.project import core_range
 
@@ -216,7 +217,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(cli: Cli, tmp_path: 
     assert {f"  {path}" for path in written} <= set(outcome.out.splitlines())
     following = outcome.out.split("Next:\n")[1].splitlines()
     assert following == [
-        "  python -m pip install -e './ctxkit-acme[dev]'",
+        f"  python -m {pip_install('ctxkit-conformance')} -e './ctxkit-acme[dev]'",
         "  python -m pytest ./ctxkit-acme",
         "  ctxkit plugins check ./ctxkit-acme",
     ]

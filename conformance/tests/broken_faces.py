@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ctxkit_conformance.mutants.catalogue import COMPANIONS
 from ctxkit_conformance.mutants.faces import FACES
 from ctxkit_conformance.stores.announcement import AnnouncementChecks
 from ctxkit_conformance.stores.asynchronous import AsyncChecks
@@ -34,7 +35,8 @@ class TestExactStore(Faces):
 
 
 def _suite(mutant: type[Any]) -> type[Faces]:
-    parts = {"store_class": mutant, "async_class": getattr(mutant, "async_class", None), "__module__": __name__}
+    parts = {mine: getattr(mutant, its, None) for mine, its in COMPANIONS.items()}
+    parts |= {"store_class": mutant, "__module__": __name__}
     return type(f"Test{mutant.__name__}", (Faces,), parts)
 
 

@@ -46,7 +46,9 @@ for module in (base, loops, streams):  # most of the time would be spent on wait
 
 for each in LLMS:
     globals()[f"Test{each.__name__}"] = type(
-        f"Test{each.__name__}", (LLMContract,), {"llm_class": each, "__module__": __name__}
+        f"Test{each.__name__}",
+        (LLMContract,),
+        {"llm_class": each, "capabilities": getattr(each, "capabilities_of_spec", None), "__module__": __name__},
     )
 """
 FIRST: Final = """

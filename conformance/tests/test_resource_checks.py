@@ -66,7 +66,10 @@ from ctxkit.interfaces import BackendSpec, Capabilities
 
 @hookimpl
 def ctxkit_vector_stores():
-    capabilities = Capabilities(metrics=frozenset({{"cosine"}}), exact=True)
+    capabilities = Capabilities(
+        metrics=frozenset({{"cosine", "dot", "l2"}}), exact=True, optional_vectors=True, text_search="bm25",
+        ordered_scan=True, {announced}
+    )
     return [BackendSpec(name="acme", factory="{factory}:{kind}Store", config="{config}:{kind}Config",
                         summary="a store", capabilities=capabilities, {more})]
 """
@@ -76,6 +79,7 @@ EXACT = {
     "kind": "Exact",
     "imports": "",
     "more": "",
+    "announced": "",
 }
 FAISS = {**EXACT, "factory": "ctxkit_faiss.store", "config": "ctxkit_faiss.config", "kind": "Faiss"}
 CALLING = "import socket\ntry: socket.getaddrinfo('localhost', 80)\nexcept OSError: pass"
@@ -84,6 +88,7 @@ FOUND, LIGHT, MISSING = (
     "importing_is_light_and_offline",
     "missing_dependency_names_the_install_line",
 )
+ANNOUNCED = "announced_as_configured"
 # The parts of a plugin, and the checks that have to fail.
 PLUGINS: dict[str, tuple[dict[str, str], set[str]]] = {
     "good": (EXACT, set()),
@@ -93,7 +98,14 @@ PLUGINS: dict[str, tuple[dict[str, str], set[str]]] = {
     "calling": ({**EXACT, "imports": CALLING}, {LIGHT}),
     "silent": (FAISS, {MISSING}),
     "wanting": ({**EXACT, "more": "requires=('wave',)"}, set()),
-    "fickle": ({**EXACT, "more": "install_hint=__import__('os').environ.get('PYTEST_CURRENT_TEST', 'x')"}, {FOUND}),
+    "fickle": (
+        {
+            **EXACT,
+            "more": "install_hint=__import__('os').environ.get('PYTEST_CURRENT_TEST', 'x')",
+            "announced": "crash_safe=True",
+        },
+        {FOUND, ANNOUNCED},
+    ),
 }
 SUITE = """
 from ctxkit.plugins import PluginRegistry

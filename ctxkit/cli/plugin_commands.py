@@ -70,6 +70,9 @@ def _show_kind(kind: str, components: list[dict[str, Any]]) -> None:
     plain.heading(_TITLES[kind])
     rows = [_row(each) for each in components]
     plain.table(rows or [["none"]], colours=("cyan", _STATES))
+    if kind == "vector_store" and rows:
+        # Only its configuration knows, which a listing does not import.
+        plain.paragraph("  As they are by default; `ctxkit plugins show NAME` tells what a path adds.", dim=True)
     plain.paragraph("")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from ctxkit.cli.output import print_json
 from ctxkit.cli.settings import Settings
 
 if TYPE_CHECKING:
+    from ctxkit.interfaces import BackendConfig
     from ctxkit.plugins import Component, PluginRegistry
 
 NameArgument = Annotated[
@@ -48,8 +50,7 @@ def show(settings: Settings, name: NameArgument) -> None:
         print_json(described)
         return
     _print_origin(described)
-    plain.heading("Capabilities")
-    plain.table([[key.replace("_", " "), _worded(value)] for key, value in described["capabilities"].items()])
+    _print_capabilities(described["capabilities"], described["capabilities_with_path"])
     plain.paragraph("")
     _print_options(described)
 
@@ -58,23 +59,26 @@ def describe(registry: PluginRegistry, component: Component) -> dict[str, Any]:
     """Return everything known about a component as JSON values; imports its configuration, not the component.
 
     `schema` is the JSON schema of its configuration, None where that cannot be read: `schema_error` then says why.
+    `capabilities_with_path` are those of a configuration that names a folder, None for one that cannot.
     """
     from pydantic.errors import PydanticUserError  # noqa: PLC0415 - start-up stays light
     from pydantic.json_schema import PydanticJsonSchemaWarning  # noqa: PLC0415
 
     from ctxkit.errors import PluginError  # noqa: PLC0415
 
-    schema, problem = None, None
+    schema, problem, durable = None, None, None
     try:
         model = registry.config_class(component.kind, component.qualified_name)
         with warnings.catch_warnings():
             # A default that JSON cannot hold is left out of the schema; that is nothing for a user to act on.
             warnings.simplefilter("ignore", PydanticJsonSchemaWarning)
             schema = model.model_json_schema()
+        durable = _with_path(model)
     except (PluginError, PydanticUserError) as exc:
         problem = str(exc)
     return {
         **registry.describe(component),
+        "capabilities_with_path": durable,
         "factory": component.spec.factory,
         "config": component.spec.config,
         "async_factory": component.spec.async_factory,
@@ -84,6 +88,19 @@ def describe(registry: PluginRegistry, component: Component) -> dict[str, Any]:
         "schema": schema,
         "schema_error": problem,
     }
+
+
+def _with_path(model: type[BackendConfig]) -> dict[str, Any] | None:
+    """Return what the component can do when its option `path` names a folder; nothing is made there."""
+    from pydantic import ValidationError  # noqa: PLC0415 - start-up stays light
+
+    if "path" not in model.model_fields:
+        return None
+    try:
+        found = model.model_validate({"path": Path("store")}).capabilities()
+    except ValidationError:
+        return None
+    return None if found is None else dict(found.model_dump(mode="json"))
 
 
 def options(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -161,6 +178,17 @@ def _print_origin(described: Mapping[str, Any]) -> None:
         rows.append(["ambiguous", "another distribution has the same name; use the full name"])
     plain.table(rows)
     plain.paragraph("")
+
+
+def _print_capabilities(default: Mapping[str, Any], durable: Mapping[str, Any] | None) -> None:
+    """Print what it can do by default, then what a path changes."""
+    changed = {key: value for key, value in (durable or {}).items() if default.get(key) != value}
+    plain.heading("Capabilities, without a path" if changed else "Capabilities")
+    plain.table([[key.replace("_", " "), _worded(value)] for key, value in default.items()])
+    if changed:
+        plain.paragraph("")
+        plain.heading("With a path")
+        plain.table([[key.replace("_", " "), _worded(value)] for key, value in changed.items()])
 
 
 def _print_options(described: Mapping[str, Any]) -> None:

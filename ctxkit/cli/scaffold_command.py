@@ -39,6 +39,7 @@ def new_plugin(
       ctxkit plugins new acme --kind vector-store
       ctxkit plugins new acme --kind embedder --into ~/projects --json
     """  # noqa: D301 - \b is for the help formatter
+    from ctxkit.plugins.installing import pip_install  # noqa: PLC0415
     from ctxkit.scaffold import KEYWORDS, render, write  # noqa: PLC0415 - start-up stays light
 
     kinds = {keyword: kind for kind, keyword in KEYWORDS.items()}
@@ -47,7 +48,8 @@ def new_plugin(
     # With the leading ./, neither pip nor `plugins check` takes the folder for the name of a distribution.
     place = str(folder) if folder.is_absolute() else f"./{folder}"
     following = [
-        f"python -m pip install -e {shlex.quote(f'{place}[dev]')}",
+        # Together with the suite, which a clone of the project has and no index may have yet.
+        f"python -m {pip_install('ctxkit-conformance')} -e {shlex.quote(f'{place}[dev]')}",
         f"python -m pytest {shlex.quote(place)}",
         f"ctxkit plugins check {shlex.quote(place)}",
     ]

@@ -17,8 +17,11 @@ class BackendConfig(FrozenModel):
     """Base of every component's configuration model.
 
     A vector store that keeps its data in a directory names that directory in a field `path: Path | None`; the
-    context manager fills it in. A configuration on which capabilities depend overrides `capabilities`.
+    context manager fills it in. A configuration on which capabilities depend overrides `capabilities`. Defaults are
+    checked as every other value is.
     """
+
+    model_config = ConfigDict(validate_default=True)
 
     default_capabilities: ClassVar[Any] = None
 

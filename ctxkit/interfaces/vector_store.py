@@ -81,7 +81,8 @@ class VectorStore(ABC):
         """Open the collection, making it when it does not exist.
 
         Raises DimensionMismatchError, MetricMismatchError or FingerprintMismatchError when it exists and
-        differs; it is never made anew for that reason.
+        differs, ConfigError when a field is declared with another type than before, and InvalidRecordError when a
+        field is new and values of another type are stored; it is never made anew for that reason.
         """
 
     @classmethod

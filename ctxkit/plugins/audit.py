@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from ctxkit.errors import PluginError
 from ctxkit.hookspecs import ENTRY_POINT_GROUP
 from ctxkit.plugins.component import normalized
-from ctxkit.plugins.installed import entry_points
+from ctxkit.plugins.installed import entry_points, root_of, top_level
 from ctxkit.plugins.packages import Package, opened
 from ctxkit.plugins.ranges import is_within
 
@@ -65,7 +65,7 @@ def audit(target: str) -> Audit:
     """
     with opened(target) as package:
         points = _entry_points(package)
-        entry = _entry_point_check(points)
+        entry = _entry_point_check(points, top_level(path.parts for path in package.distribution.files or ()))
         probed = _probe(package, *points[0]) if entry.verdict == "passed" else {}
         checks = (entry, *_loading(probed), *_metadata(package, probed))
         load_ms = probed["record"]["load_ms"] if "record" in probed else None
@@ -82,11 +82,15 @@ def _entry_points(package: Package) -> list[tuple[str, str]]:
         ) from exc
 
 
-def _entry_point_check(points: list[tuple[str, str]]) -> Check:
+def _entry_point_check(points: list[tuple[str, str]], modules: list[str]) -> Check:
     found = f"{', '.join(value for _, value in points) or 'none'} in the group {ENTRY_POINT_GROUP}"
+    named = {root for _, value in points if (root := root_of(value)).isidentifier()}
+    absent = sorted(named - {*modules}) if modules else []
+    if absent:
+        found += f", but the distribution has no module {' and '.join(absent)}; it has {', '.join(modules)}"
     return Check(
         "entry point",
-        "passed" if len(points) == 1 else "failed",
+        "passed" if len(points) == 1 and not absent else "failed",
         found,
         "ctxkit finds a plugin through exactly one entry point; without it the plugin is never seen.",
         f'put one line `name = "package"` under [project.entry-points.{ENTRY_POINT_GROUP}] in pyproject.toml.',
@@ -153,12 +157,15 @@ def _loading(probed: Mapping[str, Any]) -> Iterator[Check]:
         "mark each hook with @ctxkit.hookspecs.hookimpl and copy its name and arguments from ctxkit.hookspecs.",
     )
     returned = [name for call in called for name in call["returned"]]
+    newer = "record" in probed and probed["record"]["status"] == "incompatible"
     yield _check(
         "specifications",
         None if not imported or unread else error is None,
         str(error) if error else ", ".join(returned) or "no components",
         "each hook returns a list of BackendSpecs that this version of ctxkit understands.",
-        "return ctxkit.interfaces.BackendSpec objects with the capabilities class of their kind.",
+        f"leave spec_version out, or check it with a {CORE} that knows this one."
+        if newer
+        else "return ctxkit.interfaces.BackendSpec objects with the capabilities class of their kind.",
     )
     yield from _components(probed)
     yield from _behaviour(probed)
@@ -169,10 +176,10 @@ def _components(probed: Mapping[str, Any]) -> Iterator[Check]:
         yield _check(
             f"component {name}",
             error is None,
-            error or "class and configuration can be imported",
-            "users ask for a component by name; its class and its configuration model have to be there.",
-            "let `factory` name a complete subclass of the interface and `config` a BackendConfig, and run the "
-            "check where the libraries in `requires` are installed.",
+            error or "class and configuration can be imported, and agree with the announcement",
+            "users ask for a component by name, and choose it by the capabilities that it announces.",
+            "let `factory` name a complete subclass of the interface and `config` a BackendConfig whose defaults have "
+            "the announced capabilities, and run the check where the libraries in `requires` are installed.",
         )
     for call in probed.get("calls", []):
         if call["hook"] == "ctxkit_commands":

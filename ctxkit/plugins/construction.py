@@ -13,6 +13,7 @@ from ctxkit import interfaces
 from ctxkit.errors import ConfigError, CtxkitError, MissingDependencyError, PluginLoadError
 from ctxkit.interfaces import Kind
 from ctxkit.interfaces.models import EmbeddingModel
+from ctxkit.interfaces.values import CheckedValue
 from ctxkit.plugins.component import Component
 from ctxkit.plugins.failures import one_line
 
@@ -56,7 +57,7 @@ def check_requirements(component: Component, cause: BaseException | None = None)
         modules = " and ".join(repr(module) for module in missing)
         raise MissingDependencyError(
             f"the {component.kind} {component.name!r} needs the module {modules}, which is not installed.",
-            fix=component.spec.install_hint or f"pip install {' '.join(missing)}",
+            fix=component.install_hint or f"pip install {' '.join(missing)}",
         ) from cause
 
 
@@ -130,13 +131,49 @@ def make_config(component: Component, options: Mapping[str, Any] | BackendConfig
         raise ConfigError(problem, fix=f"the options are {names}; {shown} explains them.") from exc
 
 
+def contradictions(announced: object, model: type[BackendConfig]) -> list[str]:
+    """Return in words where announced capabilities are not those of the model's default options.
+
+    None where an option is required, or where the model leaves its capabilities to the announcement. An announced
+    dimension of None promises nothing: it is known once the model is loaded.
+    """
+    required = any(field.is_required() for field in model.model_fields.values())
+    given = None if required else model().capabilities()
+    if not isinstance(given, CheckedValue) or not isinstance(announced, CheckedValue):
+        return []
+    said = announced.model_dump(mode="json")
+    return [
+        f"{name} is announced as {said.get(name)!r}, but {model.__name__}().capabilities() says {value!r}"
+        for name, value in given.model_dump(mode="json").items()
+        if said.get(name) != value and (name, said.get(name)) != ("dimension", None)
+    ]
+
+
+def check_announcement(component: Component) -> None:
+    """Raise PluginLoadError when the default options are refused, or are not what the capabilities announce."""
+    model = load_config_class(component)
+    try:
+        found = contradictions(component.spec.capabilities, model)
+    except Exception as exc:
+        raise _load_failure(
+            component, f"{component.spec.config} cannot be made from its defaults: {one_line(exc)}"
+        ) from exc
+    if found:
+        raise _load_failure(component, "; ".join(found))
+
+
 def make(component: Component, options: Mapping[str, Any] | BackendConfig | None) -> Any:
-    """Make an embedder, a tokenizer or a language model from options."""
+    """Make an embedder, a tokenizer or a language model from options.
+
+    Raises PluginLoadError for what its class raises that is no error of ctxkit's own.
+    """
     factory = load_factory(component)
     config = make_config(component, options)
     try:
         return factory(config)
-    except ImportError as exc:  # a library that the class imports only now
+    except CtxkitError:
+        raise
+    except Exception as exc:
         raise _load_failure(component, one_line(exc)) from exc
 
 

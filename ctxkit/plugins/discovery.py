@@ -43,10 +43,11 @@ class Loaded:
 def discover(policy: LoadPolicy, path: Sequence[str] | None = None) -> list[Loaded]:
     """Load every permitted plugin among the distributions on `path` (default: sys.path), sorted by name.
 
-    A plugin that fails is logged and recorded; under a strict policy it raises PluginLoadError. So is a name that is
-    permitted and that no plugin has, for which a strict policy raises PluginNotFoundError.
+    A plugin that fails is recorded and logged, several in one line; under a strict policy it raises PluginLoadError. So
+    is a name that is permitted and that no plugin has, for which a strict policy raises PluginNotFoundError.
     """
     outcomes = []
+    failed = []
     found = sorted(_candidates(path), key=lambda candidate: _order(candidate[0]))
     _report_unmatched(policy, [record for record, _ in found])
     for record, importer in found:
@@ -56,8 +57,15 @@ def discover(policy: LoadPolicy, path: Sequence[str] | None = None) -> list[Load
             continue
         outcome = load(record, importer)
         if outcome.record.status != "loaded":
-            report(outcome.record, strict=policy.strict)
+            failed.append(outcome.record)
+            if policy.strict:
+                break
         outcomes.append(outcome)
+    if len(failed) == 1:
+        report(failed[0], strict=policy.strict)
+    elif failed:
+        names = ", ".join(record.distribution for record in failed)
+        logger.warning("%d plugins do not load: %s. Fix: `ctxkit plugins list` tells why.", len(failed), names)
     return outcomes
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from ctxkit.errors import AmbiguousPluginError, PluginLoadError, PluginNotFoundError
 from ctxkit.interfaces import Kind
 from ctxkit.plugins.component import KINDS, Component, PluginRecord, Status
+from ctxkit.plugins.installed import modules_of, root_of
 from ctxkit.plugins.known import install_line, known_names
 from ctxkit.plugins.policy import ALLOW, DENY
 
 _LONGEST = 500
+_CORE = Path(__file__).parents[1]
 _VERBS: Mapping[Status, str] = {
     "loaded": "adds no commands",  # nothing else fails after loading
     "failed": "failed to load",
@@ -25,6 +28,8 @@ def one_line(cause: BaseException) -> str:
     """Return type and message of an exception in one line of at most 500 characters."""
     if isinstance(cause, SyntaxError):
         text = f"SyntaxError: {cause}"  # the usual form leaves out file and line
+    elif _is_ours(cause):
+        text = f"{type(cause).__name__}: {cause}"  # where it is defined tells a user nothing
     else:
         text = "".join(traceback.format_exception_only(cause))
     text = " ".join(text.split())
@@ -33,9 +38,24 @@ def one_line(cause: BaseException) -> str:
 
 def load_error(plugin: PluginRecord) -> PluginLoadError:
     """Return the error for a plugin that failed or is incompatible, with its own exception as `__cause__`."""
-    error = PluginLoadError(f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}.", fix=load_fix(plugin))
+    place = _place(plugin.cause) if plugin.version else ""
+    error = PluginLoadError(f"{plugin.title} {_VERBS[plugin.status]}: {plugin.error}{place}.", fix=load_fix(plugin))
     error.__cause__ = plugin.cause
     return error
+
+
+def _place(cause: BaseException | None) -> str:
+    """Return where in a plugin's own code its exception was raised, "" where it was not raised there."""
+    frames = traceback.extract_tb(cause.__traceback__) if cause is not None and not _is_ours(cause) else []
+    if not frames or isinstance(cause, SyntaxError):
+        return ""
+    file = frames[-1].filename
+    foreign = not file.startswith("<") and not Path(file).is_relative_to(_CORE)
+    return f" ({file}, line {frames[-1].lineno})" if foreign else ""
+
+
+def _is_ours(cause: BaseException) -> bool:
+    return type(cause).__module__.partition(".")[0] in {"ctxkit", "pluggy"}
 
 
 def load_fix(plugin: PluginRecord) -> str:
@@ -45,13 +65,16 @@ def load_fix(plugin: PluginRecord) -> str:
     if plugin.status == "incompatible":
         remedy = f"pip install --upgrade ctxkit-core {plugin.distribution}"
     elif isinstance(plugin.cause, ModuleNotFoundError) and plugin.cause.name:
-        own = plugin.value.partition(":")[0].partition(".")[0]
+        own = root_of(plugin.value)
         missing = plugin.cause.name
         remedy = f"install the module {missing!r}"
         if missing.partition(".")[0] == own:
+            there = modules_of(plugin.distribution)
             remedy = f"pip install --force-reinstall {plugin.distribution}"
+            if there and own not in there:
+                remedy = f"tell its authors that it has no module {own!r}, but {' and '.join(there)}"
     else:
-        remedy = f"pip install --upgrade {plugin.distribution}"
+        remedy = f"pip install --upgrade {plugin.distribution}, or tell its authors"
     return f"{remedy}, or leave it out with {DENY}={plugin.distribution}."
 
 
@@ -90,8 +113,11 @@ def ambiguous(name: str, matches: Iterable[Component]) -> AmbiguousPluginError:
     """Return the error for a bare name that several distributions chose."""
     found = list(matches)
     forms = ", ".join(component.qualified_name for component in found)
-    kind = found[0].kind
-    return AmbiguousPluginError(f"more than one {kind} is called {name!r}: {forms}.", fix="ask for one of those forms.")
+    kind, first = found[0].kind, found[0].qualified_name
+    return AmbiguousPluginError(
+        f"more than one {kind} is called {name!r}: {forms}.",
+        fix=f'ask for one of those forms, as in {kind}.provider = "{first}".',
+    )
 
 
 def not_found(kind: Kind, name: str, components: Sequence[Component]) -> PluginNotFoundError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -60,6 +60,34 @@ def entry_points(text: str, group: str) -> list[tuple[str, str]]:
                 raise ValueError(f"{line!r} under [{group}] is not of the form name = value")
             found.append((name.strip(), value.strip()))
     return found
+
+
+def root_of(value: str) -> str:
+    """Return the top-level module that an entry point names."""
+    return value.partition(":")[0].partition(".")[0].strip()
+
+
+def modules_of(distribution: str) -> list[str]:
+    """Return the top-level modules that an installed distribution brings, none where its files are not listed."""
+    from importlib.metadata import PackageNotFoundError, files  # noqa: PLC0415 - see above
+
+    try:
+        paths = files(distribution) or ()
+    except PackageNotFoundError:
+        return []
+    return top_level(path.parts for path in paths)
+
+
+def top_level(paths: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the modules among the files of a distribution, whose paths are given in parts.
+
+    None where a .pth file is among them: the modules of an editable install are elsewhere.
+    """
+    files = list(paths)
+    if any(parts[-1].endswith(".pth") for parts in files):
+        return []
+    names = {parts[0].partition(".")[0] for parts in files if parts[-1].endswith((".py", ".so", ".pyd"))}
+    return sorted(name for name in names if name.isidentifier())
 
 
 def load_entry_point(value: str) -> object:

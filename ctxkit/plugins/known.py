@@ -22,10 +22,23 @@ _DISTRIBUTIONS: Mapping[tuple[Kind, str], str] = {
     ("vector_store", "pgvector"): "ctxkit-pgvector",
 }
 
+_COMMANDS: Mapping[str, str] = {"bench": "ctxkit-conformance[bench]", "conformance": "ctxkit-conformance"}
+
+
+def command_install_line(command: str) -> str | None:
+    """Return the command that installs one of the project's own commands, None for any other."""
+    distribution = _COMMANDS.get(command)
+    return pip_install(distribution) if distribution else None
+
 
 def known_names(kind: Kind) -> list[str]:
     """Return the names of this kind that the project's own distributions provide, installed or not."""
     return [name for known, name in _DISTRIBUTIONS if known == kind]
+
+
+def distribution_of(name: str) -> str | None:
+    """Return the project's own distribution that provides a component of this name, None when there is none."""
+    return next((distribution for (_, known), distribution in _DISTRIBUTIONS.items() if known == name), None)
 
 
 def install_line(kind: Kind, name: str) -> str | None:

@@ -43,9 +43,10 @@ def opened(target: str) -> Iterator[Package]:
     path = Path(target)
     if path.suffix != ".whl" and not _is_project(path):
         if len(path.parts) > 1 or _is_there(path):
-            raise PluginNotFoundError(
-                f"{path} is neither a wheel nor a project.", fix="give a .whl file or a folder with a pyproject.toml."
-            )
+            fix = "give a .whl file or a folder with a pyproject.toml."
+            if path.suffix == ".py":
+                fix = f"examine what a single file offers with `ctxkit -p {target} conformance run KIND:NAME`."
+            raise PluginNotFoundError(f"{path} is neither a wheel nor a project.", fix=fix)
         yield _installed(target)
         return
     if not _is_there(path):

@@ -18,7 +18,7 @@ from ctxkit.plugins import construction
 from ctxkit.plugins.component import Component, PluginRecord
 from ctxkit.plugins.discovery import load
 from ctxkit.plugins.hooks import COMMANDS
-from ctxkit.plugins.installed import load_entry_point
+from ctxkit.plugins.installed import load_entry_point, root_of
 from ctxkit.plugins.registry import PluginRegistry
 
 
@@ -61,7 +61,7 @@ def findings(plugin: PluginRecord) -> Iterator[dict[str, Any]]:
 
 def is_typed(value: str) -> bool | None:
     """Whether the package of an entry point carries `py.typed`, None where there is none; imports nothing."""
-    root = value.partition(":")[0].partition(".")[0].strip()
+    root = root_of(value)
     spec = importlib.util.find_spec(root) if root.isidentifier() else None
     if spec is None:
         return None
@@ -73,6 +73,7 @@ def _component_error(component: Component) -> str | None:
     steps: list[Callable[[], object]] = [
         lambda: construction.load_factory(component),
         lambda: construction.load_config_class(component),
+        lambda: construction.check_announcement(component),
         lambda: construction.load_models(component),
     ]
     if component.spec.async_factory:

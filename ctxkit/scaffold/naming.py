@@ -9,10 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 
 from ctxkit.errors import ConfigError
-from ctxkit.interfaces import Kind
-from ctxkit.plugins import KINDS
 from ctxkit.plugins.component import normalized
-from ctxkit.plugins.known import install_line, known_names
+from ctxkit.plugins.known import distribution_of
 
 MAX_LENGTH = 32  # longer ones make lines that no formatter would leave as they are
 _PREFIX = "ctxkit-"
@@ -84,9 +82,7 @@ def check_name(name: str) -> Names:
 def _owner(name: str) -> str | None:
     if name in _OWN:
         return "ctxkit-core" if name != "conformance" else "ctxkit-conformance"
-    kinds: list[Kind] = [kind for kind in KINDS if name in known_names(kind)]
-    line = install_line(kinds[0], name) if kinds else None
-    return line.rsplit(" ", 1)[-1] if line else None
+    return distribution_of(name)
 
 
 def _advice(name: str) -> str:

@@ -198,15 +198,22 @@ def test_errors_of_a_component_pass(good: Install, discover: Discover, site: Pat
         discover().create_tokenizer("alpha")
 
 
-@pytest.mark.parametrize(
-    ("raised", "expected"), [("ImportError('late')", PluginLoadError), ("ValueError('mine')", ValueError)]
-)
-def test_errors_of_a_constructor(install: Install, discover: Discover, raised: str, expected: type[Exception]) -> None:
-    """A library imported only by the constructor counts as loading; other errors of a constructor are its own."""
+@pytest.mark.parametrize("raised", ["ImportError('late')", "TypeError('late')"])
+def test_errors_of_a_constructor(install: Install, discover: Discover, raised: str) -> None:
+    """A constructor that raises anything but an error of ctxkit's own is a load error that names the plugin."""
     install(
         "acme-late",
         f"class Late(Characters):\n    def __init__(self, config): raise {raised}\n"
         "@hookimpl\ndef ctxkit_tokenizers(): return [tokenizer('late', factory=f'{__name__}:Late')]",
     )
-    with pytest.raises(expected, match=r"late|mine"):
+    with pytest.raises(PluginLoadError, match=r"'late' of the plugin 'acme-late'.*Error: late"):
         discover().create_tokenizer("late")
+
+
+def test_a_wrong_default_is_refused(good: Install, discover: Discover, site: Path) -> None:
+    """A default that its own type forbids is found when the configuration is made, not somewhere in the component."""
+    made = "from ctxkit.interfaces import BackendConfig\nclass Config(BackendConfig):\n    width: int = 'ten'\n"
+    (site / "acme_made.py").write_text(made, encoding="utf-8")
+    good("acme-one", "alpha", changes=", config='acme_made:Config'")
+    with pytest.raises(ConfigError, match=r"tokenizer alpha\.width"):
+        discover().create_tokenizer("alpha")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from ctxkit.errors import PluginError, PluginLoadError
-from ctxkit.plugins import PluginRegistry
+from ctxkit.plugins import PluginRecord, PluginRegistry, failures
 
 Install = Callable[..., Path]
 Discover = Callable[..., PluginRegistry]
@@ -138,6 +139,26 @@ def test_asking_raises_the_cause(broken: Broken, discover: Discover, complaints:
     assert str(caught.value) == complaints()[0]
     assert not registry.is_available("tokenizer", name)
     assert len(complaints()) == 1
+
+
+def test_several_failures_share_a_line(install: Install, discover: Discover, complaints: Complaints) -> None:
+    """Every command prints what discovery logs: of several plugins only the names, and where the causes stand."""
+    for name in ("acme-one", "acme-two"):
+        install(name, "raise OSError('gone')")
+    discover()
+    assert complaints() == ["2 plugins do not load: acme-one, acme-two. Fix: `ctxkit plugins list` tells why."]
+
+
+def test_a_failure_says_where_and_a_misspelt_module_what_there_is(
+    install: Install, discover: Discover, complaints: Complaints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line of the plugin's own code helps its author; what is not in the distribution no reinstall brings back."""
+    install("acme-raiser", "\nraise RuntimeError('licence server unreachable')")
+    discover()
+    assert re.search(r"unreachable \(.*acme_raiser\.py, line \d+\)\. Fix: .*or tell its authors", complaints()[0])
+    record = PluginRecord("acme-misspelt", "1.0", "x", "acme_mispelt", cause=ModuleNotFoundError(name="acme_mispelt"))
+    monkeypatch.setattr(failures, "modules_of", {"acme-misspelt": ["acme_misspelt"]}.get)
+    assert "has no module 'acme_mispelt', but acme_misspelt" in failures.load_fix(record)
 
 
 def test_strict(broken: Broken, discover: Discover, complaints: Complaints) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import multiprocessing
@@ -30,6 +31,7 @@ PATIENCE: Final = 60.0  # seconds that a child has for an answer, on a machine t
 _SHOWN: Final = 8000  # characters of what a child printed
 _STACKS: Final = getattr(signal, "SIGUSR1", None)  # makes a child print where its threads stand
 _METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_WHEN_THE_PARENT_ENDS: Final = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 _starting = threading.RLock()
 _preloaded: dict[str, str | None] = {}
 _alive: set[Child] = set()
@@ -54,13 +56,17 @@ class Child:
         self._context = multiprocessing.get_context(_METHOD)
         self.connection, theirs = self._context.Pipe()
         self._started, starting = self._context.Pipe(duplex=False)
-        with _starting:
-            _prepare(self._context, {**dict.fromkeys(modules), **needed})
-            inherited = (theirs, starting, payload, needed, dict(os.environ), name)
-            self._process = self._context.Process(target=_run, args=inherited, daemon=True)  # type: ignore[attr-defined]
-            with _without_main():
-                self._process.start()
-            _alive.add(self)
+        try:
+            with _starting:
+                _prepare(self._context, {**dict.fromkeys(modules), **needed})
+                inherited = (theirs, starting, payload, needed, dict(os.environ), name)
+                self._process = self._context.Process(target=_run, args=inherited, daemon=True)  # type: ignore[attr-defined]
+                with _without_main():
+                    self._process.start()
+                _alive.add(self)
+        except BaseException:
+            self._output.unlink()
+            raise
         theirs.close()
         starting.close()
 
@@ -186,6 +192,7 @@ def _run(
         faulthandler.register(_STACKS, file=2, all_threads=True)
     if hasattr(os, "setsid"):
         os.setsid()
+    _end_with_the_server()
     if dict(os.environ) != environment:
         os.environ.clear()
         os.environ.update(environment)
@@ -203,6 +210,12 @@ def _run(
         with suppress(OSError):
             connection.close()
     sys.exit(status)
+
+
+def _end_with_the_server() -> None:
+    """Have Linux kill this process when the one ends that it was forked from, should nobody else."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_WHEN_THE_PARENT_ENDS, int(signal.SIGKILL))
 
 
 def _packed(function: Callable[..., object], arguments: tuple[object, ...]) -> bytes:

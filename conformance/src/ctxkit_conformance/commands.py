@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from ctxkit_conformance.watching import bar, examined, interruptible
+
 if TYPE_CHECKING:
     from ctxkit.interfaces import Kind
     from ctxkit_conformance.results import Report
-    from ctxkit_conformance.runner import RunRequest
 
 _WIDTH = 120  # of a file, or a log of CI, which have none of their own
 
@@ -109,8 +109,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as it has
         reverse=backwards,
         check_timeout=timeout * (10 if thorough else 1),
     )
-    report = _examined([request])
-    _write(report, json=json, html=html, markdown=markdown)
+    report = examined([request], partial(_write, json=json, html=html, markdown=markdown))
     if badge is not None:
         from ctxkit_conformance.report import write_badge  # noqa: PLC0415
 
@@ -159,8 +158,7 @@ def matrix(  # noqa: PLR0913 - as above
         check_timeout=timeout * (10 if thorough else 1),
     )
     found = _chosen(ctx, kind or [], only or [], variants=variants)
-    report = _examined(requests_for(found, common))
-    _write(report, json=json, html=html, markdown=markdown)
+    report = examined(requests_for(found, common), partial(_write, json=json, html=html, markdown=markdown))
     if badges is not None:
         from ctxkit_conformance.report import badge_name, write_badge  # noqa: PLC0415
 
@@ -189,12 +187,12 @@ def selftest(
     import ctxkit_conformance.selftest as mutants  # noqa: PLC0415
 
     names = [name for name in mutants.mutant_names() if expression.lower() in name.lower()]
-    with _interruptible(), _bar() as bar:
-        task = bar.add_task("mutants", total=len(names))
+    with interruptible(), bar() as shown:
+        task = shown.add_task("mutants", total=len(names))
         result = mutants.run(
             names if expression else None,
             everything=thorough,
-            progress=lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
+            progress=lambda done, total, name: shown.update(task, completed=done, total=total, description=name),
         )
     if json is not None:
         _write_text(json, _as_json(result.as_dict()))
@@ -228,13 +226,13 @@ def faults(
     met: list[Any] = []
     waited: list[Any] = []
     subjects = _adapters(ctx, targets or [])
-    with _interruptible(), FaultServer() as server, _bar() as bar:
+    with interruptible(), FaultServer() as server, bar() as shown:
         for subject, wire in subjects:
             title = faults_table.title_of(subject)
-            task = bar.add_task(title, total=len(faults_table.EXPECTED) * len(HOW))
+            task = shown.add_task(title, total=len(faults_table.EXPECTED) * len(HOW))
 
             def told(what: str, task: Any = task, title: str = title) -> None:
-                bar.update(task, advance=1, description=f"{title}  {what}")
+                shown.update(task, advance=1, description=f"{title}  {what}")
 
             met += faults_table.meet(subject, wire, server, told)
             waited += faults_table.wait(subject, wire, server)
@@ -333,50 +331,12 @@ def _adapters(ctx: typer.Context, targets: list[str]) -> list[Any]:
     return found
 
 
-def _examined(requests: list[RunRequest]) -> Report:
-    """Run the requests with a bar for each."""
-    from ctxkit_conformance.examination import examine  # noqa: PLC0415
-
-    with _interruptible(), _bar() as bar:
-
-        def progress(request: RunRequest) -> Any:
-            title = request.target + (f" ({request.variant})" if request.variant else "")
-            task = bar.add_task(title, total=None)
-
-            def told(done: int, total: int, name: str) -> None:
-                bar.update(task, completed=done, total=total or None, description=f"{title}  {name}")
-
-            return told
-
-        return examine(requests, progress)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("Interrupted: no report was written.", err=True)
-        raise typer.Exit(130) from None
-
-
-@contextmanager
-def _bar() -> Iterator[Any]:
-    """Show progress on standard error, where that is a terminal."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    target = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=target, disable=not target.is_terminal, transient=True) as bar:
-        yield bar
-
-
 def _write(report: Report, *, json: Path | None, html: Path | None, markdown: Path | None) -> None:
+    """Write the forms of the report that were asked for; standard output gets it only once nothing is missing."""
     from ctxkit_conformance.report import as_html, as_json, as_markdown  # noqa: PLC0415
 
     for path, made in ((json, as_json), (html, as_html), (markdown, as_markdown)):
-        if path is not None:
+        if path is not None and (str(path) != "-" or not report.missing):
             _write_text(path, made(report))
 
 

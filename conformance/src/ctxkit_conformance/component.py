@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from ctxkit.errors import CtxkitError
+from ctxkit.interfaces import BackendConfig
+from ctxkit.interfaces.values import CheckedValue
+from ctxkit.plugins.construction import contradictions
 from ctxkit_conformance.children import PATIENCE
 from ctxkit_conformance.effort import Effort
-from ctxkit_conformance.journal import Journal
+from ctxkit_conformance.journal import Journal, brief
+from ctxkit_conformance.subject import Subject
 
 JOURNAL = pytest.StashKey[Journal]()
 
@@ -17,11 +23,15 @@ JOURNAL = pytest.StashKey[Journal]()
 class ComponentChecks:
     """Base of all checks. `tier` is that of each check which does not name its own.
 
+    `subject` is the component as its plugin announces it, None where a test file names a class; `capabilities` are then
+    those that its BackendSpec would have.
     `known_failures` names a file of failures that are known, with reason and link. `patience` is how many seconds of a
     quick run something may take before it counts as hung; it is no measure of speed.
     """
 
     tier: ClassVar[str] = ""
+    subject: ClassVar[Subject | None] = None
+    capabilities: ClassVar[CheckedValue | None] = None
     known_failures: ClassVar[str | None] = None
     patience: float = PATIENCE
 
@@ -33,6 +43,12 @@ class ComponentChecks:
     @pytest.fixture(autouse=True)
     def _thorough_patience(self, effort: Effort) -> None:
         self.patience = effort.patience(self.patience)
+
+    def check_announced(self, model: type[BackendConfig]) -> None:
+        """Check that what is announced is what the default options of the configuration model give."""
+        announced = self.capabilities if self.subject is None else self.subject.spec.capabilities
+        found = contradictions(announced, model)
+        assert not found, f"the announcement and the default configuration contradict each other: {'; '.join(found)}"
 
     @pytest.fixture
     def rng(self, effort: Effort, request: pytest.FixtureRequest) -> np.random.Generator:
@@ -46,6 +62,19 @@ class ComponentChecks:
         request.node.stash[JOURNAL] = made
         self._journal = made
         return made
+
+
+def must_raise(error: type[CtxkitError], call: Callable[[], object], what: str) -> None:
+    """Check that a call raises this error and says what to do."""
+    try:
+        found = call()
+    except error as caught:
+        fix = caught.fix
+    except Exception as other:
+        raise AssertionError(f"{what} raised {type(other).__name__} ({other}), not {error.__name__}") from other
+    else:
+        raise AssertionError(f"{what} gave {brief(found)}; it has to raise {error.__name__}")
+    assert fix, f"the {error.__name__} for {what} has to name a fix"
 
 
 def effort_of(config: pytest.Config) -> Effort:

@@ -16,19 +16,30 @@ from ctxkit_conformance.runner import Progress, RunRequest, run_subject
 from ctxkit_conformance.subject import Subject
 
 
-def examine(requests: Sequence[RunRequest], progress: Callable[[RunRequest], Progress]) -> Report:
+def examine(
+    requests: Sequence[RunRequest],
+    progress: Callable[[RunRequest], Progress],
+    finished: Callable[[Report], None] = lambda _: None,
+) -> Report:
     """Run every request and return one report; `progress` makes the callback that is told of one run.
 
-    A single component that cannot be run raises; among several it is reported as failed and the others go on.
+    `finished` gets the report as far as it goes after each component. A single component that cannot be run raises;
+    among several it is reported as failed and the others go on.
     """
-    subjects = []
-    for request in requests:
+    subjects: list[SubjectResult] = []
+    for position, request in enumerate(requests, 1):
         try:
             subjects.append(run_subject(request, progress(request)))
         except CtxkitError as exc:
             if len(requests) == 1:
                 raise
             subjects.append(_unusable(request, exc))
+        report = _report(requests, subjects, [each.target for each in requests[position:]])
+        finished(report)
+    return report
+
+
+def _report(requests: Sequence[RunRequest], subjects: Sequence[SubjectResult], missing: list[str]) -> Report:
     return Report(
         suite_version=version_of("ctxkit-conformance"),
         contract_version=CONTRACT_VERSION,
@@ -37,7 +48,8 @@ def examine(requests: Sequence[RunRequest], progress: Callable[[RunRequest], Pro
         thorough=requests[0].thorough,
         partial=requests[0].partial,
         environment=environment(subject.distribution for subject in subjects),
-        subjects=subjects,
+        subjects=list(subjects),
+        missing=missing,
     )
 
 

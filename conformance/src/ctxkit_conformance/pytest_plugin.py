@@ -7,6 +7,7 @@ are no checks.
 from __future__ import annotations
 
 import json
+import signal
 import traceback
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -73,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(exc)) from exc
     _examined.append(found)
     config.add_cleanup(_examined.clear)
+    if config.getoption("ctxkit_events"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures and `with` end what they started
 
 
 def _find(config: pytest.Config, target: str) -> Subject:

@@ -122,6 +122,7 @@ class Report(_Value):
     """A run over one or more components.
 
     `partial` says how the checks were narrowed, empty when all were meant to run; a partial run grants no level.
+    `missing` names the components that were still to be examined when the report was written, or the run was ended.
     """
 
     schema_: str = SCHEMA
@@ -133,8 +134,9 @@ class Report(_Value):
     partial: str = ""
     environment: dict[str, Any] = {}
     subjects: list[SubjectResult] = []
+    missing: list[str] = []
 
     @property
     def ok(self) -> bool:
-        """Whether there is a component and every one of them is all right."""
-        return bool(self.subjects) and all(subject.ok for subject in self.subjects)
+        """Whether there is a component, none is missing, and every one of them is all right."""
+        return bool(self.subjects) and not self.missing and all(subject.ok for subject in self.subjects)

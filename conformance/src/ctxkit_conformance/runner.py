@@ -31,6 +31,7 @@ from ctxkit_conformance.results import CaseResult, CheckResult, ClauseText, Subj
 from ctxkit_conformance.subject import Subject, find_subject
 
 _POLL: Final = 0.05  # seconds between looks at the events
+_GRACE: Final = 10.0  # seconds that a process has to end what it started
 _MOST_RESTARTS: Final = 25
 _TAIL: Final = 2_500  # characters of a dead process's last words
 _MACHINERY: Final = re.compile(r"[/\\\\](_pytest|pluggy|pytest)[/\\\\]|<frozen runpy>|^Extension modules")
@@ -206,6 +207,10 @@ def _process(command: list[str], output: Any) -> Iterator[subprocess.Popen[bytes
     try:
         yield process
     finally:
+        if process.poll() is None:
+            process.terminate()  # it then ends the processes that it started, which have sessions of their own
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -305,6 +305,8 @@ def test_the_run_can_be_judged_and_repeated(example: Report) -> None:
     part = as_html(example.model_copy(update={"partial": "tier T3", "thorough": True, "seed": 11}))
     assert "Only a part of the checks was chosen" in part
     assert "--seed 11 --thorough" in part
+    assert "Not examined to the end" not in part
+    assert "Not examined to the end: llm:acme." in as_html(example.model_copy(update={"missing": ["llm:acme"]}))
 
 
 def test_capabilities_stand_side_by_side(example_page: Page) -> None:

@@ -38,6 +38,8 @@ def test_the_table_says_how_it_was_made(example: Report) -> None:
     part = example.model_copy(update={"partial": "tier T3", "thorough": True})
     assert "thorough" in as_markdown(part)
     assert "only tier T3" in as_markdown(part)
+    assert "not examined yet" not in as_markdown(part)
+    assert "not examined yet: llm:acme" in as_markdown(example.model_copy(update={"missing": ["llm:acme"]}))
 
 
 def test_a_name_breaks_no_table(example: Report) -> None:

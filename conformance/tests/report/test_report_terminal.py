@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from ctxkit_conformance.report import print_report
@@ -13,7 +14,7 @@ from rich.console import Console
 
 MakeCheck = Callable[..., CheckResult]
 MakeCase = Callable[..., CaseResult]
-COMMAND = re.compile(r"^ *(again|see all) ctxkit conformance ")
+COMMAND = re.compile(r"^ *(again|see all|see these) ctxkit conformance ")
 
 
 def printed(report: Report, *, width: int = 80, most: int | None = 3, terminal: bool = False) -> str:
@@ -68,13 +69,12 @@ def test_one_cause_is_told_once(example: Report, make_check: MakeCheck, make_cas
 def test_many_causes_are_capped(example: Report) -> None:
     """What is left out is named, with the command that shows it; nothing is left out when all is asked for."""
     some = " ".join(printed(only(example, 3)).split())
-    assert (
-        "6 further clauses are broken: scores, invalid-queries, nearest, filters, field-names and second-opener."
-        in some
-    )
+    assert "further checks fail:" in some
+    assert re.search(r"T5 second_opener\w*: \w+", some), "a check is named as -k takes it, with what it found"
+    assert re.search(r"see these ctxkit conformance run vector_store:acme -k '\w+( or \w+)+' --seed 0", some)
     assert "see all ctxkit conformance run vector_store:acme --seed 0 --html report.html" in some
     every = printed(only(example, 3), most=None)
-    assert "further clause" not in every
+    assert "further check" not in every
     assert "docs/contract.md#second-opener" in every
 
 
@@ -89,6 +89,37 @@ def test_long_messages_and_calls_are_trimmed(example: Report, make_check: MakeCh
     assert "# 44 earlier lines" in text
     assert "store.step(49)" in text
     assert "store.step(43)" not in text
+
+
+def test_what_explains_a_failure_is_not_cut(
+    example: Report, make_check: MakeCheck, make_case: MakeCase, tmp_path: Path
+) -> None:
+    """Of a long stack the lines of the author's own code stay, and of the calls the last one is told whole."""
+    ours, python = Path(print_report.__code__.co_filename), Path(re.__file__)
+    frames = [f'  File "{path}", line 7 in work' for path in [python] * 9 + [ours, tmp_path / "acme" / "store.py"]]
+    last = f"store = Store.open(CollectionSpec({'dimension=3, ' * 9}fields={{'f': 'int'}}), config)"
+    case = make_case("", "failed", message="\n".join(["died", *frames]), reproduction=f"store.close()\n{last}")
+    text = printed(with_checks(example, make_check(case)), width=300)
+    assert text.count('store.py", line 7 in work') == 1
+    assert text.count("line 7 in work") == 3
+    assert "fields={'f': 'int'}), config)" in printed(with_checks(example, make_check(case))).replace("\n", " ")
+
+
+def test_a_tier_that_is_not_promised_says_so(example: Report, make_check: MakeCheck, make_case: MakeCase) -> None:
+    """A store in memory that passes the checks of crashes is not taken for one that survives them."""
+    report = with_checks(example, make_check(make_case("", "passed"), tier="T6"))
+    in_memory = report.subjects[0].model_copy(update={"capabilities": {"crash_safe": False}})
+    durable = in_memory.model_copy(update={"capabilities": {"crash_safe": True}})
+    said = [printed(report.model_copy(update={"subjects": [each]})) for each in (in_memory, durable)]
+    assert ["crash_safe is not declared: only that it says so" in each for each in said] == [True, False]
+
+
+def test_failures_are_told_before_the_level(example: Report, make_check: MakeCheck, make_case: MakeCase) -> None:
+    """The last line counts what failed first: what stands before the next level may be something harmless."""
+    report = with_checks(example, make_check(make_case("", "failed")))
+    correct = report.subjects[0].model_copy(update={"level": "correct", "level_reason": "not durable: no harness"})
+    last = " ".join(printed(report.model_copy(update={"subjects": [correct]})).split("\n")[-3:])
+    assert "✗ vector_store:acme  1 check against it; level so far:  correct: answers" in last
 
 
 def test_what_passed_stands_below(example: Report) -> None:

@@ -14,7 +14,7 @@ from ctxkit_conformance.report.outcomes import LOOKS, ORDER, is_bad
 from ctxkit_conformance.report.tally import of_tier, tally
 from ctxkit_conformance.report.texts import counted, head, joined, moment, seconds, shortened, visible
 from ctxkit_conformance.report.tiers import KINDS, TIERS, by_kind, place_of, tiers_of
-from ctxkit_conformance.results import CaseResult, CheckResult, Outcome, Report, SubjectResult
+from ctxkit_conformance.results import CaseResult, CheckResult, ClauseText, Outcome, Report, SubjectResult
 
 MakeCheck = Callable[..., CheckResult]
 MakeCase = Callable[..., CaseResult]
@@ -104,6 +104,25 @@ def test_the_clause_that_explains_most_comes_first(make_check: MakeCheck, make_c
     assert [len(first.failures), len(last.failures)] == [2, 1]
     basic = other.model_copy(update={"tier": "T1"})
     assert findings(subject_of(make_check(bad, name="b"), make_check(bad, name="c"), basic))[0].clause is None
+
+
+def test_one_foreign_exception_is_one_finding(make_check: MakeCheck, make_case: MakeCase) -> None:
+    """What one line of the component raises is told once, with the advice for errors; an error of ours is judged."""
+    raised = [
+        make_case("", "failed", message=f"{kind}: no\nraised in store.py, line {line}: x")
+        for kind, line in (("OSError", 3), ("OSError", 3), ("OSError", 4), ("StoreFullError", 3))
+    ]
+    sentences = {name: ClauseText(name=name, sentence="s", advice="a") for name in ("c0", "c1", "c2", "c3", "errors")}
+    checks = [
+        make_check(case, name=f"check_{number}").model_copy(update={"clauses": [sentences[f"c{number}"]]})
+        for number, case in enumerate(raised)
+    ]
+    sound = make_check(make_case("", "passed"), name="sound").model_copy(update={"clauses": [sentences["errors"]]})
+    told = [
+        (found.clause.name if found.clause else "", len(found.failures))
+        for found in findings(subject_of(*checks, sound))
+    ]
+    assert told == [("errors", 2), ("errors", 1), ("c3", 1)]
 
 
 def test_every_bad_check_is_told_somewhere(example: Report) -> None:

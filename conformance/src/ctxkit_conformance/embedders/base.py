@@ -17,7 +17,7 @@ from ctxkit_conformance.component import ComponentChecks
 from ctxkit_conformance.embedders import stand_in
 from ctxkit_conformance.journal import Journal, brief
 from ctxkit_conformance.marks import not_applicable
-from ctxkit_conformance.subject import Subject, find_subject
+from ctxkit_conformance.subject import find_subject
 
 _MADE = pytest.StashKey[dict[type, Embedder]]()
 
@@ -35,7 +35,6 @@ class EmbedderChecks(ComponentChecks):
 
     tier = "E"
     component: ClassVar[str] = ""
-    subject: ClassVar[Subject | None] = None
     embedder_class: ClassVar[type[Any]]
     capabilities: ClassVar[EmbedderCapabilities | None] = None
     tolerance: ClassVar[float] = 1e-4

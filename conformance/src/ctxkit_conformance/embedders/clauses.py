@@ -9,8 +9,9 @@ from ctxkit_conformance.marks import Clause
 DECLARATIONS: Final = Clause(
     "embedder-declarations",
     "dimension is the length of every vector and equals the one in the capabilities, where that is not None; normalized"
-    " says whether every vector has length 1, and equals the declared one.",
-    "Read both from the model that is loaded, and answer capabilities() from the configuration.",
+    " says whether every vector has length 1, and equals the declared one. What the BackendSpec announces is what the"
+    " configuration declares for its default options.",
+    "Read both from the model that is loaded, answer capabilities() from the configuration, and announce the same.",
 )
 SHAPE: Final = Clause(
     "embedder-shape",

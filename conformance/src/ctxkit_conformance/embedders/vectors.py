@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctxkit.interfaces import Embedder, EmbedderCapabilities
+from ctxkit.interfaces import BackendConfig, Embedder, EmbedderCapabilities
 from ctxkit_conformance.embedders import clauses
 from ctxkit_conformance.embedders.base import EmbedderChecks, check_array
 from ctxkit_conformance.marks import covers
@@ -32,6 +32,11 @@ class VectorChecks(EmbedderChecks):
         """A failure means that a user picks a metric for unit vectors and gets others, or the reverse."""
         assert type(embedder.normalized) is bool
         assert embedder.normalized == declared.normalized, "normalized differs from the declared one"
+
+    @covers(clauses.DECLARATIONS)
+    def test_announced_as_configured(self, config: BackendConfig) -> None:
+        """A failure means that an embedder is chosen for what it announces, and then makes other vectors."""
+        self.check_announced(type(config))
 
     @covers(clauses.SHAPE)
     def test_vectors_are_finite_float32(self, embedder: Embedder) -> None:

@@ -45,7 +45,6 @@ class LLMChecks(ComponentChecks):
 
     tier = "L"
     component: ClassVar[str] = ""
-    subject: ClassVar[Subject | None] = None
     llm_class: ClassVar[type[LLM]]
     capabilities: ClassVar[LLMCapabilities | None] = None
     wire_format: ClassVar[WireFormat | None] = None

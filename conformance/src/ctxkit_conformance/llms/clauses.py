@@ -6,6 +6,11 @@ from typing import Final
 
 from ctxkit_conformance.marks import Clause
 
+DECLARATIONS: Final = Clause(
+    "llm-declarations",
+    "What the BackendSpec announces is what the configuration declares for its default options.",
+    "Make the capabilities in one place, and use them in the BackendSpec and in the configuration.",
+)
 COMPLETION: Final = Clause(
     "llm-completion",
     "complete returns a Completion: the text, a str that is empty when the model said nothing; the model that answered;"

@@ -33,6 +33,11 @@ STRANGE: Final = "naïve e\u0301 漢字 مرحبا 👩‍👩‍👧 🇨🇭 \
 class CompletionChecks(LLMChecks):
     """One question, one answer."""
 
+    @covers(clauses.DECLARATIONS)
+    def test_announced_as_configured(self, provider: Provider) -> None:
+        """A failure means that an adapter is chosen for what it announces, and then does something else."""
+        self.check_announced(type(provider.config("http://127.0.0.1:9")))
+
     @pytest.mark.parametrize("how", ["complete", "acomplete"])
     @covers(clauses.COMPLETION)
     def test_answer_is_whole(self, provider: Provider, how: str) -> None:

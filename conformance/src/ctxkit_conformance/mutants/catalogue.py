@@ -70,13 +70,14 @@ class Specimen:
         if self.kind == "llm":
             from ctxkit_conformance.llms.contract import LLMContract  # noqa: PLC0415
 
-            return type(name, (LLMContract,), {"llm_class": self.component, "__module__": __name__})
+            members = {"llm_class": self.component, "capabilities": getattr(self.component, _ANNOUNCED, None)}
+            return type(name, (LLMContract,), {**members, "__module__": __name__})
         return self._store_contract(name)
 
     def _store_contract(self, name: str) -> type[ComponentChecks]:
         from ctxkit_conformance.stores.contract import VectorStoreContract  # noqa: PLC0415
 
-        companions = {mine: getattr(self.component, its, None) for mine, its in _COMPANIONS.items()}
+        companions = {mine: getattr(self.component, its, None) for mine, its in COMPANIONS.items()}
         members: dict[str, Any] = {mine: found for mine, found in companions.items() if found is not None}
         members |= {"store_class": self.component, "make_config": _store_config(self), "__module__": __name__}
         if self.check is not None:
@@ -96,7 +97,8 @@ class _Group:
 
 
 # What a store that is not alone brings with it: attributes of the contract, and of the store.
-_COMPANIONS: Final = {"async_class": "async_class", "capabilities": "capabilities_of_spec"}
+_ANNOUNCED: Final = "capabilities_of_spec"
+COMPANIONS: Final = {"async_class": "async_class", "capabilities": _ANNOUNCED}
 # What the mutants of the other kinds let through, as the defect of some of them.
 _LIBRARY_ERRORS: Final = (ValueError, AttributeError, TypeError, KeyError, IndexError, OSError, RuntimeError)
 _GROUPS: Final = (

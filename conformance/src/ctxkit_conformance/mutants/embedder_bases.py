@@ -66,6 +66,7 @@ class ToyEmbedder(Embedder):
     """The sum of a direction for each word, subjects counting more than other words; keeps the contract."""
 
     config_class: ClassVar[type[BackendConfig]] = ToyConfig
+    capabilities_of_spec: ClassVar[EmbedderCapabilities | None] = None
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -299,5 +300,6 @@ def embedder_contract(embedder: type[ToyEmbedder], name: str = "") -> type[Embed
     def make_config(_: object) -> BackendConfig:
         return embedder.config_class()
 
-    members = {"embedder_class": embedder, "make_config": make_config, "__module__": __name__}
+    members: dict[str, Any] = {"embedder_class": embedder, "make_config": make_config, "__module__": __name__}
+    members["capabilities"] = embedder.capabilities_of_spec
     return type(name or f"Test{embedder.__name__}", (EmbedderContract,), members)

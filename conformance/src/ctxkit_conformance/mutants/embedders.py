@@ -16,6 +16,7 @@ from pydantic import ConfigDict
 from typing_extensions import override
 
 from ctxkit.errors import EmbedderError
+from ctxkit.interfaces import EmbedderCapabilities
 from ctxkit.records import FloatVector, FloatVectors
 from ctxkit_conformance.mutants.embedder_bases import HARMLESS_EMBEDDERS, ToyConfig, ToyEmbedder, embedder_contract
 
@@ -317,6 +318,12 @@ class DeniesItsLengths(ToyEmbedder):
         return False
 
 
+class AnnouncesAnotherLength(ToyEmbedder):
+    """The announcement names the length of an earlier default."""
+
+    capabilities_of_spec = EmbedderCapabilities(dimension=256, truncates=False)
+
+
 class PhonesHome(ToyEmbedder):
     """Asks a server for news, and passes over it when there is none."""
 
@@ -385,6 +392,7 @@ EMBEDDERS: Final[dict[type, str]] = {
     ClosesForAll: "closing_one_leaves_the_others",
     DimensionOfTheDataSheet: "dimension_is_true",
     DeniesItsLengths: "normalized_is_declared",
+    AnnouncesAnotherLength: "announced_as_configured",
     PhonesHome: "without_network",
     EmbedsAnything: "what_is_no_text_is_refused",
     RaisesTheLibrarysErrors: "one_text_is_no_list",

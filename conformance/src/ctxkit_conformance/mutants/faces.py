@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -370,6 +371,12 @@ class CapabilitiesCanBeChanged(ExactStore):
         return _Loose(**vars(super().capabilities))
 
 
+class AnnouncesMore(ExactStore):
+    """The announcement was written for the store on disk, and the default is in memory."""
+
+    capabilities_of_spec: ClassVar[Capabilities] = ExactConfig(path=Path("store")).capabilities()
+
+
 class TalkativeConfig(ExactConfig):
     """A configuration with a password in plain sight."""
 
@@ -426,6 +433,7 @@ FACES: dict[type, str] = {
     TailIsDropped: "ten_thousand_records_in_one_batch",
     LimitIsNoticedLate: "ten_thousand_records_in_one_batch",
     CapabilitiesCanBeChanged: "capabilities",
+    AnnouncesMore: "announced_as_configured",
     SecretIsShown: "configuration_is_strict_and_discreet",
     UnknownOptionsAreIgnored: "configuration_is_strict_and_discreet",
     PhonesHome: "importing_is_light_and_offline",

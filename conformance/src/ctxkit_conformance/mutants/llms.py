@@ -16,7 +16,7 @@ from ctxkit.errors import (
     LLMError,
     ProviderUnavailableError,
 )
-from ctxkit.interfaces import LLM, Completion, Message
+from ctxkit.interfaces import LLM, Completion, LLMCapabilities, Message
 from ctxkit_conformance.mutants.llm_bases import Echo, ToyAnthropic, ToyOpenAI
 from ctxkit_conformance.mutants.llm_contents import CONTENTS
 from ctxkit_conformance.mutants.llm_failures import FAILURES
@@ -224,6 +224,12 @@ class LogsItsHeaders(ToyOpenAI):
         return found
 
 
+class AnnouncesANetwork(Echo):
+    """The announcement was copied from an adapter that asks a provider."""
+
+    capabilities_of_spec = LLMCapabilities(streams=True)
+
+
 class ReportsHome(Echo):
     """Declares offline, and counts its users by a call that may fail."""
 
@@ -266,6 +272,7 @@ LLMS: Final[dict[type[LLM], str]] = {
     QuotesTheProvider: "key_is_in_no_error",
     ChainsTheRequest: "key_is_in_no_error",
     LogsItsHeaders: "key_is_in_no_log",
+    AnnouncesANetwork: "announced_as_configured",
     ReportsHome: "nobody_else_is_asked",
     LooksForAProxy: "nobody_else_is_asked",
 }

@@ -43,6 +43,7 @@ class ToyTokenizer(Tokenizer):
 
     config_class: ClassVar[type[BackendConfig]] = ToyConfig
     patience: ClassVar[float] = TokenizerContract.patience
+    capabilities_of_spec: ClassVar[TokenizerCapabilities | None] = None
 
     def __init__(self, config: Any = None) -> None:
         self.config = config
@@ -248,6 +249,6 @@ def tokenizer_contract(tokenizer: type[ToyTokenizer], name: str = "") -> type[To
     def make_config(_: object) -> BackendConfig:
         return tokenizer.config_class()
 
-    members = {"tokenizer_class": tokenizer, "make_config": make_config, "__module__": __name__}
-    members["patience"] = tokenizer.patience
+    members: dict[str, Any] = {"tokenizer_class": tokenizer, "make_config": make_config, "__module__": __name__}
+    members |= {"patience": tokenizer.patience, "capabilities": tokenizer.capabilities_of_spec}
     return type(name or f"Test{tokenizer.__name__}", (TokenizerContract,), members)

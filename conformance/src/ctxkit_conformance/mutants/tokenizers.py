@@ -354,6 +354,12 @@ class ClaimsAName(ToyTokenizer):
         return "cl100k_base"
 
 
+class AnnouncesAnEstimate(ToyTokenizer):
+    """The announcement was copied from an estimating tokenizer."""
+
+    capabilities_of_spec = TokenizerCapabilities(exact=False)
+
+
 class HasNoName(ToyTokenizer):
     """Leaves the name empty."""
 
@@ -422,6 +428,7 @@ TOKENIZERS: Final[dict[type, str]] = {
     RaisesTheLibrarysErrors: "impossible_ids_are_refused",
     ClaimsToBeExact: "tokenizer_is_what_it_declares",
     ClaimsAName: "corpus_is_not_undercounted",
+    AnnouncesAnEstimate: "announced_as_configured",
     HasNoName: "tokenizer_is_what_it_declares",
     IgnoresOptions: "unknown_options_are_refused",
     BoastsOfEncoding: "count_is_the_number_of_ids",

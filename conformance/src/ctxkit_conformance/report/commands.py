@@ -15,19 +15,27 @@ def rerun_check(report: Report, subject: SubjectResult, check: CheckResult) -> s
     if not check.clauses:  # it is no check of the contract but the run's own word on the whole component
         return rerun_subject(report, subject)
     shared = sum(other.name == check.name for other in subject.checks) > 1
-    chosen = ["-k", check.name, *(["--tier", check.tier] if shared else [])]
-    return _command(["run", _target(report, subject)], [*chosen, *_how(subject), *_effort(report)], subject.plugins)
+    return _rerun(report, subject, "-k", check.name, *(["--tier", check.tier] if shared else []))
+
+
+def rerun_checks(report: Report, subject: SubjectResult, checks: Sequence[CheckResult]) -> str:
+    """Return the command that runs several checks again, in every tier that has one of that name."""
+    return _rerun(report, subject, "-k", " or ".join(dict.fromkeys(check.name for check in checks)))
 
 
 def rerun_subject(report: Report, subject: SubjectResult) -> str:
     """Return the command that runs all checks of a component again."""
-    return _command(["run", _target(report, subject)], [*_how(subject), *_effort(report)], subject.plugins)
+    return _rerun(report, subject)
 
 
 def rerun_matrix(report: Report) -> str:
     """Return the command that runs every installed component again and makes this page."""
     plugins = list(dict.fromkeys(plugin for subject in report.subjects for plugin in subject.plugins))
     return _command(["matrix"], [*_effort(report), "--html", "report.html"], plugins)
+
+
+def _rerun(report: Report, subject: SubjectResult, *chosen: str) -> str:
+    return _command(["run", _target(report, subject)], [*chosen, *_how(subject), *_effort(report)], subject.plugins)
 
 
 def _command(first: list[str], rest: list[str], plugins: Sequence[str]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
+from ctxkit import errors
 from ctxkit_conformance.report.outcomes import ORDER
 from ctxkit_conformance.report.tiers import place_of
 from ctxkit_conformance.results import CaseResult, CheckResult, ClauseText, Outcome, SubjectResult
 
+_RAISED: Final = re.compile(r"(?P<kind>\w+): .*\nraised in (?P<place>.+, line \d+)", re.DOTALL)  # the runner's words
 _BROKEN: frozenset[Outcome] = frozenset({"failed", "crashed", "hung"})
 
 
@@ -47,14 +51,17 @@ def findings(subject: SubjectResult) -> list[Finding]:
     """Return the clauses that a component breaks.
 
     The one with the most basic failure comes first, and within a tier the one that most checks speak for: the others
-    may well follow from it.
+    may well follow from it. Checks that one line of code fails with one foreign exception are a finding of their own,
+    which breaks the clause of errors whatever the checks are about.
     """
     broken = [check for check in subject.checks if check.outcome in _BROKEN]
     broken.sort(key=lambda check: place_of(subject.kind, check.tier))
     groups: dict[str, Finding] = {}
+    known = {clause.name.rpartition("-")[2]: clause for check in subject.checks for clause in check.clauses}
     for check in broken:
-        clause = check.clauses[0] if check.clauses else None
-        group = groups.setdefault(clause.name if clause else "", Finding(clause))
+        cause = _untyped(check)
+        clause = known.get("errors") if cause else check.clauses[0] if check.clauses else None
+        group = groups.setdefault(cause or (clause.name if clause else ""), Finding(clause))
         same = next((failure for failure in group.failures if failure.check.name == check.name), None)
         if same is None:
             group.failures.append(Failure(check))
@@ -64,6 +71,13 @@ def findings(subject: SubjectResult) -> list[Finding]:
         groups.values(),
         key=lambda group: (place_of(subject.kind, group.failures[0].check.tier), -len(group.failures)),
     )
+
+
+def _untyped(check: CheckResult) -> str:
+    """Return the exception that ended a check and the line that raised it, "" for a judgement or an error of ours."""
+    message = next(case.message for case in check.cases if case.outcome in _BROKEN)
+    found = _RAISED.match(message)
+    return "" if found is None or hasattr(errors, found["kind"]) else f"{found['kind']} {found['place']}"
 
 
 def unexpected_passes(subject: SubjectResult) -> list[CheckResult]:

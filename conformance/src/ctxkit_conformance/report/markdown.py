@@ -41,6 +41,7 @@ def _made(report: Report) -> str:
     said = f"Contract {report.contract_version}, suite {report.suite_version}, seed {report.seed}"
     effort = ", thorough" if report.thorough else ""
     part = f"; only {_escaped(report.partial)}" if report.partial else ""
+    part += f"; not examined yet: {_escaped(', '.join(report.missing))}" if report.missing else ""
     when = f", {moment(report.created)}" if report.created else ""
     return f"<sub>{_escaped(said)}{effort}{when}{part}. Counts are checks.</sub>"
 

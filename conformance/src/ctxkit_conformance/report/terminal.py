@@ -8,17 +8,19 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from ctxkit_conformance.report.commands import rerun_check, rerun_subject
+from ctxkit_conformance.report.commands import rerun_check, rerun_checks, rerun_subject
 from ctxkit_conformance.report.findings import Failure, Finding, findings, not_run, unexpected_passes
 from ctxkit_conformance.report.lines import LABEL, command, for_encoding, mark, room, show, told
 from ctxkit_conformance.report.tally import tally
 from ctxkit_conformance.report.terminal_tables import print_matrix, print_tiers, print_verdict
-from ctxkit_conformance.report.texts import counted, head, joined, visible
+from ctxkit_conformance.report.texts import counted, head, joined, shortened, visible
 from ctxkit_conformance.report.tiers import by_kind, tier_title
 from ctxkit_conformance.results import CheckResult, Report, SubjectResult
 
 _MESSAGE_LINES: Final = 3
 _CALL_LINES: Final = 6
+_LAST_CALL: Final = 600  # characters
+_LISTED: Final = 12  # further failures that get a line each
 _NAMED: Final = 3  # checks or clauses that are named before the others are counted
 
 
@@ -108,15 +110,23 @@ def _calls(failure: Failure, console: Console) -> None:
     if left > 1:  # the last calls are those that show the fault
         lines = [f"# {left} earlier lines", *lines[-_CALL_LINES:]]
     width = room(console) - LABEL - 2
-    told(console, "calls", "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines))
+    *before, last = lines  # which is told whole, as it is the one that fails
+    cut = [line if len(line) <= width else f"{line[: width - 1]}…" for line in before]
+    told(console, "calls", "\n".join([*cut, shortened(last, _LAST_CALL)]))
 
 
 def _rest(report: Report, subject: SubjectResult, hidden: list[Finding], console: Console) -> None:
-    if not hidden:
+    failures = [failure for finding in hidden for failure in finding.failures]
+    if not failures:
         return
-    names = joined([finding.clause.name if finding.clause else "no clause" for finding in hidden], 2 * _NAMED)
-    many = counted(len(hidden), "further clause is broken", "further clauses are broken")
-    show(console, f"{many}: {names}.")
+    named = failures[:_LISTED]
+    show(console, f"{counted(len(failures), 'further check fails', 'further checks fail')}:")
+    for failure in named:
+        line = f"{failure.check.tier} {failure.check.name}: {failure.cases[0].message}"
+        show(console, f"  {shortened(line, room(console) - 2)}")
+    if len(failures) > len(named):
+        show(console, f"  and {len(failures) - len(named)} more")
+    command(console, "see these", rerun_checks(report, subject, [failure.check for failure in named]))
     command(console, "see all", f"{rerun_subject(report, subject)} --html report.html")
     show(console, "")
 

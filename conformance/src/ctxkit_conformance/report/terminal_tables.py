@@ -20,6 +20,7 @@ from ctxkit_conformance.report.tiers import KINDS, tiers_of
 from ctxkit_conformance.results import Outcome, SubjectResult
 
 _NAMED: Final = 3
+_PROMISES: Final = {"T5": "persistent", "T6": "crash_safe"}  # what a tier is about
 
 
 def print_tiers(subject: SubjectResult, console: Console, *, whole: bool = True) -> None:
@@ -33,7 +34,7 @@ def print_tiers(subject: SubjectResult, console: Console, *, whole: bool = True)
     for tier in tiers_of(subject.kind, subject.checks):
         found = tally(of_tier(subject, tier.key))
         if whole or found.total:
-            table.add_row(Text(f"  {tier.key}"), Text(tier.name), _counts(found))
+            table.add_row(Text(f"  {tier.key}"), Text(tier.name), _counts(found).append(_unpromised(subject, tier.key)))
     many = f"{counted(len(subject.checks), 'check')} in {seconds(subject.seconds)}"
     show(console, Text.assemble((visible(subject.title), "bold"), (f"  {many}", "dim")))
     show(console, table)
@@ -68,13 +69,23 @@ def print_verdict(subject: SubjectResult, console: Console) -> None:
     line = Text(f"{LOOKS[outcome].symbol} ", style=STYLES[LOOKS[outcome].tone])
     line.append(visible(subject.title), style="bold")
     meanings = {level.name: level.meaning for level in LEVELS.get(subject.kind, ())}
+    bad = tally(subject.checks).bad
+    if bad:
+        line.append(f"  {counted(bad, 'check')} against it; level so far:", style="bold")
     if subject.level is None:
-        line.append("  no level", style="bold")
+        line.append(" none" if bad else "  no level", style="bold")
     else:
         line.append(f"  {visible(subject.level)}", style="bold green")
         line.append(f": {meanings[subject.level]}" if subject.level in meanings else "")
     line.append(f"; {visible(subject.level_reason)}" if subject.level_reason else "")
     show(console, line)
+
+
+def _unpromised(subject: SubjectResult, tier: str) -> Text:
+    """Return what puts the counts of a tier right whose subject the component does not promise at all."""
+    name = _PROMISES.get(tier, "")
+    lacking = name and subject.capabilities.get(name) is False
+    return Text(f"  {name} is not declared: only that it says so" if lacking else "", style="dim")
 
 
 def _counts(found: Tally) -> Text:

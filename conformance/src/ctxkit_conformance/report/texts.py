@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Final
+
+import ctxkit_conformance
+from ctxkit import errors
 
 # Colours and cursor movements, which a library's own message may hold.
 _ANSI: Final = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]")
@@ -13,6 +18,10 @@ _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+_FRAMES: Final = 4  # of a stack that are kept
+_FRAME: Final = re.compile(r'\s*File "([^"]+)", line \d+')
+_PYTHONS: Final = re.compile(r"[/\\]lib[/\\]python[\d.]+[/\\](?!site-packages)|[/\\](_pytest|pluggy)[/\\]|^<")
+_OURS: Final = tuple(f"{Path(file).parent}{os.sep}" for file in (errors.__file__, ctxkit_conformance.__file__))
 _EMPTY_WORDS: Final = frozenset({"Use -v to get more diff", "Use -v to get the full diff"})  # pytest's, of no use here
 
 
@@ -45,12 +54,17 @@ def shortened(text: str, width: int) -> str:
 
 
 def head(text: str, lines: int, width: int) -> list[str]:
-    """Return the first lines of a text, each shortened; the last one says how many more there are."""
+    """Return the first lines of a text, each shortened; the last one says how many more there are.
+
+    Of the others those stay that name a line of code which is neither Python's nor the suite's own: the author's.
+    """
     found = [line for line in visible(text).split("\n") if line.strip() and line.strip() not in _EMPTY_WORDS]
     # One more line costs no more room than the note that it is missing.
     if len(found) <= lines + 1:
         return [_cut(line, width) for line in found]
-    return [*(_cut(line, width) for line in found[:lines]), f"… {counted(len(found) - lines, 'more line')}"]
+    frames = [line for line in found[lines:] if _is_of_the_author(line)][:_FRAMES]
+    shown = [*found[:lines], *frames]
+    return [*(_cut(line, width) for line in shown), f"… {counted(len(found) - len(shown), 'more line')}"]
 
 
 def seconds(value: float) -> str:
@@ -74,6 +88,11 @@ def moment(written: str) -> str:
     if found.tzinfo is None:
         return f"{found:%Y-%m-%d %H:%M}"
     return f"{found.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def _is_of_the_author(line: str) -> bool:
+    found = _FRAME.match(line)
+    return found is not None and not found[1].startswith(_OURS) and not _PYTHONS.search(found[1])
 
 
 def _cut(line: str, width: int) -> str:

@@ -25,7 +25,7 @@ from ctxkit_conformance.component import ComponentChecks
 from ctxkit_conformance.harness import AuthorsHarness, harness_for
 from ctxkit_conformance.stores.bridge import Face, bridged, loop_of, parametrize_face
 from ctxkit_conformance.stores.settling import settle
-from ctxkit_conformance.subject import Subject, find_subject
+from ctxkit_conformance.subject import find_subject
 
 METRICS: list[Metric] = ["cosine", "dot", "l2"]
 DIMENSION = 3
@@ -47,7 +47,6 @@ class StoreChecks(ComponentChecks):
 
     faces: ClassVar[tuple[Face, ...]] = ("sync",)
     component: ClassVar[str] = ""
-    subject: ClassVar[Subject | None] = None
     store_class: ClassVar[type[VectorStore]]
     async_class: ClassVar[type[AsyncVectorStore] | None] = None
     capabilities: ClassVar[Capabilities | None] = None
@@ -221,8 +220,9 @@ def ids_of(records: Iterator[Record]) -> list[str]:
 
 def check_order(hits: Hits) -> None:
     """Check that hits come best first, equal scores by id in code-point order, and none twice."""
-    keys = [(-hit.score, hit.id) for hit in hits]
-    assert keys == sorted(keys), "hits have to come best first, equal scores by id"
+    found = [(hit.score, hit.id) for hit in hits]
+    in_order = sorted(found, key=lambda hit: (-hit[0], hit[1]))
+    assert found == in_order, "hits have to come best first, equal scores by id in code-point order"
     assert len(set(hits.ids)) == len(hits), "a record was found twice"
 
 

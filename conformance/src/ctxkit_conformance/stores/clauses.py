@@ -8,11 +8,11 @@ from ctxkit_conformance.marks import Clause
 
 ANNOUNCEMENT: Final = Clause(
     "announcement",
-    "A backend is found by its entry-point name, and its capabilities are immutable JSON values. Importing it touches"
-    " no network; a missing dependency is a MissingDependencyError with the line that installs it; instances share"
-    " nothing.",
-    "Return a BackendSpec from the hook, import heavy libraries in the module of the component, and keep state on the"
-    " instance, not on the class or the module.",
+    "A backend is found by its entry-point name, and its capabilities are immutable JSON values: those that its"
+    " configuration gives for the default options. Importing it touches no network; a missing dependency is a"
+    " MissingDependencyError with the line that installs it; instances share nothing.",
+    "Return a BackendSpec from the hook, make its capabilities and those of the configuration in one place, import"
+    " heavy libraries in the module of the component, and keep state on the instance, not on the class or the module.",
 )
 CAPABILITIES: Final = Clause(
     "capabilities",
@@ -171,9 +171,11 @@ COLLECTIONS: Final = Clause(
 )
 MISMATCH: Final = Clause(
     "mismatch",
-    "Opening with another dimension, metric or fingerprint, or retyping a field, raises a typed error; a mismatch never"
-    " makes a collection anew.",
-    "Store the specification with the collection and compare it at open.",
+    "Opening with another dimension, metric or fingerprint raises DimensionMismatchError, MetricMismatchError or"
+    " FingerprintMismatchError, with another type for a declared field ConfigError, and with a new field of which"
+    " another type is stored InvalidRecordError. A mismatch changes nothing and never makes a collection anew.",
+    "Store the specification with the collection, compare it at open, look at stored values before a field is added,"
+    " and roll back whatever a refused open began.",
 )
 ERRORS: Final = Clause(
     "errors",
@@ -218,8 +220,10 @@ CRASH: Final = Clause(
 DAMAGE: Final = Clause(
     "damage",
     "With the capability detects_corruption a truncated, altered or deleted file gives a typed error or full recovery,"
-    " never wrong answers.",
-    "Keep a checksum beside what is stored and verify it before the data is used.",
+    " never wrong answers. Without it answers may be wrong; an error is one of ctxkit.errors all the same, and the"
+    " process lives.",
+    "Catch whatever reading a damaged file raises, and raise StoreCorruptError from it. To detect damage, keep a"
+    " checksum beside what is stored and verify it before the data is used.",
 )
 FULL_DISK: Final = Clause(
     "full-disk",
@@ -242,7 +246,9 @@ FORK: Final = Clause(
     "fork",
     "After a fork the child's use of the handle works or raises a typed error, and the parent's goes on; nothing is"
     " corrupted.",
-    "Remember the process id and reopen connections when it changes.",
+    "Remember the process id and reopen connections when it changes. A lock that another thread held at the fork stays"
+    " locked in the child, the library's own too: raise a typed error there without taking any, in close() too, or hold"
+    " the lock over the fork with os.register_at_fork.",
 )
 ASYNC: Final = Clause(
     "async",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ctxkit.errors import (
     CollectionNotFoundError,
     ConfigError,
+    CtxkitError,
     DimensionMismatchError,
     FingerprintMismatchError,
     InvalidRecordError,
@@ -17,6 +19,7 @@ from ctxkit.errors import (
 )
 from ctxkit.interfaces import BackendConfig, Capabilities, CollectionSpec, Harness, VectorStore
 from ctxkit.records import Metric, Record
+from ctxkit_conformance.component import must_raise
 from ctxkit_conformance.marks import covers
 from ctxkit_conformance.stores import clauses
 from ctxkit_conformance.stores.base import METRICS, StoreChecks, check_order, fill, found_by_words
@@ -75,7 +78,7 @@ class PersistenceChecks(StoreChecks):
             store.upsert([Record("a", "", np.ones(3), {"i": 1, "f": 1.5})])
         if not self._kept(config, declared, metric):
             return
-        cases: list[tuple[type[Exception], dict[str, object]]] = [
+        cases: list[tuple[type[CtxkitError], dict[str, object]]] = [
             (DimensionMismatchError, {"dimension": 4}),
             (FingerprintMismatchError, {"fingerprint": "model-b"}),
             (ConfigError, {"fields": {"i": "str"}}),
@@ -83,9 +86,8 @@ class PersistenceChecks(StoreChecks):
         ]
         cases += [(MetricMismatchError, {"metric": other}) for other in METRICS if other in declared.metrics - {metric}]
         for error, change in cases:
-            with pytest.raises(error) as caught:
-                self.open_spec(spec.model_copy(update=change), config)
-            assert "Fix:" in str(caught.value)
+            opening = partial(self.open_spec, spec.model_copy(update=change), config)
+            must_raise(error, opening, f"opening it with {change}")
         assert self.store_class.describe_collection(config, "c") == spec
         with self.open(config, metric) as store:
             assert store.spec == spec

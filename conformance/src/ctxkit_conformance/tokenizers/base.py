@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import pytest
 
-from ctxkit.errors import CtxkitError, TokenizerError, UnsupportedError
+from ctxkit.errors import TokenizerError, UnsupportedError
 from ctxkit.interfaces import BackendConfig, Tokenizer, TokenizerCapabilities
 from ctxkit.plugins import PluginRegistry
-from ctxkit_conformance.component import ComponentChecks
+from ctxkit_conformance.component import ComponentChecks, must_raise
 from ctxkit_conformance.journal import Journal, brief
-from ctxkit_conformance.subject import Subject, find_subject
+from ctxkit_conformance.subject import find_subject
 
 Side: TypeAlias = Literal["left", "right"]
 SIDES: list[Side] = ["left", "right"]
@@ -29,7 +29,6 @@ class TokenizerChecks(ComponentChecks):
 
     tier = "K"
     component: ClassVar[str] = ""
-    subject: ClassVar[Subject | None] = None
     tokenizer_class: ClassVar[type[Any]]
     capabilities: ClassVar[TokenizerCapabilities | None] = None
 
@@ -122,19 +121,6 @@ class Watched(Tokenizer):
         """As the tokenizer, and note it."""
         self._journal.note(f"tokenizer.truncate({brief(text)}, {max_tokens}, {side!r})")
         return self._tokenizer.truncate(text, max_tokens, side)
-
-
-def must_raise(error: type[CtxkitError], call: Callable[[], object], what: str) -> None:
-    """Check that a call raises this error and says what to do."""
-    try:
-        found = call()
-    except error as caught:
-        fix = caught.fix
-    except Exception as other:
-        raise AssertionError(f"{what} raised {type(other).__name__} ({other}), not {error.__name__}") from other
-    else:
-        raise AssertionError(f"{what} gave {brief(found)}; it has to raise {error.__name__}")
-    assert fix, f"the {error.__name__} for {what} has to name a fix"
 
 
 def refuses_encoding(tokenizer: Tokenizer, declared: TokenizerCapabilities) -> bool:

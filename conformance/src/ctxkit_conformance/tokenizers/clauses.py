@@ -8,7 +8,8 @@ from ctxkit_conformance.marks import Clause
 
 DECLARATIONS: Final = Clause(
     "tokenizer-declarations",
-    "name is a non-empty str that says which tokens are counted; exact equals the declared capability.",
+    "name is a non-empty str that says which tokens are counted; exact equals the declared capability. What the"
+    " BackendSpec announces is what the configuration declares for its default options.",
     "Name the vocabulary, for example cl100k_base, and answer capabilities() from the configuration.",
 )
 COUNT: Final = Clause(

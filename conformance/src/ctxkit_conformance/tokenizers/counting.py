@@ -27,6 +27,11 @@ class CountChecks(TokenizerChecks):
         assert type(tokenizer.exact) is bool
         assert tokenizer.exact == declared.exact, f"exact is {tokenizer.exact}, declared is {declared.exact}"
 
+    @covers(clauses.DECLARATIONS)
+    def test_announced_as_configured(self, config: BackendConfig) -> None:
+        """A failure means that a tokenizer is chosen for what it announces, and then counts in another way."""
+        self.check_announced(type(config))
+
     @covers(clauses.COUNT)
     def test_no_text_has_no_tokens(self, tokenizer: Tokenizer) -> None:
         """A failure means that every part of a prompt costs tokens that the model does not see there."""

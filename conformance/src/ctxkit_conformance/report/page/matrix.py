@@ -125,4 +125,8 @@ def chips(report: Report) -> Markup:
     if report.partial:
         words = "Only a part of the checks was chosen", tag("code", report.partial), "no level is granted by that."
         narrowed = tag("p", icon("advisory"), " ", words[0], " (", words[1], "); ", words[2], class_="partial")
-    return markup(tag("dl", rows, class_="chips"), narrowed)
+    left = None
+    if report.missing:
+        names = ", ".join(report.missing)
+        left = tag("p", icon("advisory"), " Not examined to the end: ", names, ".", class_="partial")
+    return markup(tag("dl", rows, class_="chips"), narrowed, left)
