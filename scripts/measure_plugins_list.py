@@ -46,7 +46,10 @@ def main() -> None:
         runs = [{name: _run(command, environ) for name, command in commands.items()} for _ in range(RUNS)]
     wall, cpu = ({name: statistics.median(run[name][part] for run in runs) for name in commands} for part in (0, 1))
     for name in commands:
-        ratios = f"{wall[name] / wall['import ctxkit.cli.app']:.2f} x", f"{cpu[name] / cpu['import ctxkit.cli.app']:.2f} x"
+        ratios = (
+            f"{wall[name] / wall['import ctxkit.cli.app']:.2f} x",
+            f"{cpu[name] / cpu['import ctxkit.cli.app']:.2f} x",
+        )
         print(f"{name:20} {wall[name]:6.1f} ms {ratios[0]:>8}   processor {cpu[name]:6.1f} ms {ratios[1]:>8}")
 
 
