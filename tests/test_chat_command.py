@@ -70,6 +70,13 @@ def test_lines_of_a_pipe_are_questions(chat: Chat) -> None:
     assert chat("", "--once", "Where is the dinghy?").out == "“The dinghy is moored at the old pier.”\n"
 
 
+def test_neither_a_heading_nor_the_question_itself_is_quoted(chat: Chat) -> None:
+    """One was asked before, without a mark; the other names what follows and says nothing of it."""
+    chat("# The dinghy\nThe dinghy lies at the old pier.\n")
+    for _ in range(2):
+        assert chat("where does the dinghy lie\n").out == "“The dinghy lies at the old pier.”\n"
+
+
 def test_help_shows_examples_that_can_be_copied(chat: Chat) -> None:
     """The help names the ways to begin."""
     assert "ctxkit chat --json < questions.txt" in chat("", "--help").out

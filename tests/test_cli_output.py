@@ -66,7 +66,7 @@ def test_a_bar_moves_only_where_it_can(
 def test_an_error_names_backend_and_collection(capsys: pytest.CaptureFixture[str]) -> None:
     """Where the library knows it, the line says in which backend and collection; line ends stay out of it."""
     errors.complain(CtxkitError("went\nwrong", fix="do\nbetter", backend="exact", collection="memory"))
-    assert capsys.readouterr().err == "Error: exact/memory: went wrong\nFix: do better\n"
+    assert capsys.readouterr().err == "Error: exact, collection memory: went wrong\nFix: do better\n"
     errors.complain(CtxkitError("alone"))
     assert capsys.readouterr().err == "Error: alone\n"
 

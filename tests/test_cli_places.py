@@ -53,6 +53,8 @@ def test_every_command_works_on_chroma_in_a_folder(cli: Cli, tmp_path: Path, mon
     assert cli("stats", "--json").json["store"]["records"] == 2
     assert_error(cli("stats", "--set", "vector_store.path=other"), f"there is no store in {tmp_path / 'other'}")
     assert_error(cli("stats", "--store", "other"), "which is not in", "leave the folder out")
+    outcome = cli("ingest", "note.md", "--set", "vector_store.provider=exact")
+    assert_error(outcome, "holds a memory of chroma, which exact does not see", "`ctxkit migrate")
     assert examined("store")["records"].verdict == examined("round-trip")["round trip"].verdict == "ok"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"/stats\n")))
     assert f"Place    {store}" in cli("chat").out

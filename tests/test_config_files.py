@@ -226,7 +226,7 @@ def test_every_wrong_value_is_named_with_its_line(folder: Path) -> None:
     assert [each.fix for each in found][4] == "did you mean memory.stm_capacity?"
     assert [each.fix for each in found][7] == "did you mean memory?"
     assert config == Config()
-    with pytest.raises(ConfigError, match=r"line 5: .*line 16.*ctxkit config check"):
+    with pytest.raises(ConfigError, match=r"--set: .*RECENT_K: .*; and 6 more\. Fix: `ctxkit config check"):
         layers.config()
 
 

@@ -47,7 +47,7 @@ def test_the_terminal_shows_budget_scores_and_reasons(cli: Cli, store: str, monk
     lines = outcome.out.splitlines()
     assert lines[0] == QUESTION
     assert re.match(r"\d+ of 220 tokens, built in \d+ ms, 31 records", lines[1].replace("\N{NO-BREAK SPACE}", ""))
-    assert any(re.match(r" +1\. +\d+\.\d{3}  \d+ tokens, fused \+\d", line) for line in lines)
+    assert any(re.match(r" +1\. +\d+\.\d{3}  \d+ tokens, search \+\d", line) for line in lines)
     assert "third post" in outcome.out
     assert "does not fit what is left of the budget" in outcome.out
     assert max(len(line) for line in lines if not line.startswith("Store: ")) <= 80

@@ -233,6 +233,8 @@ def test_places_that_lead_nowhere(tmp_path: Path) -> None:
     for text in ("faiss", "faiss:", "exact:a=b,path=x"):
         with pytest.raises(ConfigError):
             _ = parsed_place(text, REGISTRY).title
+    with pytest.raises(ConfigError, match=r"there is no store fais\. Fix: did you mean faiss:\./m,m=8\?"):
+        parsed_place("fais:./m,m=8", REGISTRY)
     assert parsed_place(str(tmp_path / "s"), REGISTRY).title == f"exact:{tmp_path / 's'}"
 
 

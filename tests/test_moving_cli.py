@@ -50,7 +50,7 @@ def test_a_memory_goes_round(cli: Cli, memory: Path, tmp_path: Path) -> None:
     """Migrated, exported and imported, it answers as before; each report says what was done and compared."""
     moved = cli("migrate", "memory", "exact:copy", "--report", "moved.json")
     lines = moved.out.splitlines()
-    assert lines[0] == f"memory: exact:{memory} -> exact:{tmp_path}/copy"
+    assert lines[0] == f"memory: {memory} -> exact:{tmp_path}/copy"
     assert lines[1].startswith("2 records written in ")
     assert lines[2].startswith("Compared 2 of 2 records: no difference; checksum ")
     assert (moved.code, moved.err) == (0, "")
@@ -125,7 +125,7 @@ def test_re_embedding_in_place_and_elsewhere(cli: Cli, tmp_path: Path) -> None:
     """The report names the model and where the old vectors are; --drop-old deletes them; --to writes elsewhere."""
     fill(place("exact", tmp_path / "s"), plain(20), spec_of(name=MEMORY))
     done = cli("reembed", "--store", "s", "--embedder", "static")
-    assert "`ctxkit reembed --drop-old` deletes them." in done.out
+    assert "`ctxkit reembed --drop-old --store s` deletes them." in done.out
     assert place("exact", tmp_path / "s").existing(MEMORY).dimension == 384
     assert cli("reembed", "--store", "s", "--drop-old").out.startswith("Deleted ")
     assert cli("reembed", "--store", "s", "--drop-old", "--json").code == 1

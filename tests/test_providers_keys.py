@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,13 @@ def test_no_key_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_key_of_another_provider_is_not_sent() -> None:
     """A key that is plainly somebody else's stays here; a gateway may take any."""
     other = SecretStr("sk-ant-0123456789")
-    with pytest.raises(AuthenticationFailedError, match="one of Anthropic, and was not sent to Acme"):
+    with pytest.raises(AuthenticationFailedError, match="one of Anthropic, and was not sent to Acme") as caught:
         key_of(api_key=other)
+    assert "of Acme, which begins with ac-" in str(caught.value.fix)
+    alike = replace(ACME, key_prefix="sk-")
+    with pytest.raises(AuthenticationFailedError) as caught:
+        KeySource(alike, ProviderConfig(api_key=other)).resolve(ACME.address)
+    assert "begins with" not in str(caught.value.fix), "so does the key that was refused"
     assert key_of("https://gateway.example/v1", api_key=other) == "sk-ant-0123456789"
 
 

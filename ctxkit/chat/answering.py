@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator
+from dataclasses import dataclass
 
 from ctxkit.chat.quoting import quote
 from ctxkit.config import Config, LLMConfig
@@ -13,6 +14,7 @@ from ctxkit.errors import CtxkitError
 from ctxkit.interfaces import LLM, Completion, LLMCapabilities
 from ctxkit.llm.adapters import adapter_for
 from ctxkit.plugins import PluginRegistry
+from ctxkit.plugins.known import install_line, known_names
 from ctxkit.providers import Provider
 
 
@@ -31,11 +33,22 @@ class Answerer(ABC):
         """Release connections."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A key that stands in the environment while nothing that uses it is installed; `line` installs it."""
+
+    variable: str
+    line: str
+
+
 class Quotes(Answerer):
-    """No model: passages of the context, as they were stored."""
+    """No model: passages of the context, as they were stored. `lacking` is what keeps a model from answering."""
 
     name = "passages from memory (no language model)"
     is_model = False
+
+    def __init__(self, lacking: Lacking | None = None) -> None:
+        self.lacking = lacking
 
     def pieces(self, context: ContextResult) -> Generator[str, None, None]:
         """Yield the passages at once."""
@@ -78,7 +91,7 @@ def choose(config: Config, registry: PluginRegistry) -> Answerer:
     """
     chosen = config.llm if config.llm.model_fields_set else _with_a_key(config.llm, registry)
     if chosen is None:
-        return Quotes()
+        return Quotes(_lacking(registry))
     declared = registry.find("llm", chosen.provider).spec.capabilities
     streams = isinstance(declared, LLMCapabilities) and declared.streams
     return Model(adapter_for(chosen, registry=registry), _name(chosen, registry), streams=streams)
@@ -93,6 +106,15 @@ def _with_a_key(default: LLMConfig, registry: PluginRegistry) -> LLMConfig | Non
         provider = _provider(name, registry)
         if provider and (os.environ.get(provider.key_variable) or os.environ.get(provider.address_variable)):
             return default if name == default.provider else LLMConfig(provider=name)
+    return None
+
+
+def _lacking(registry: PluginRegistry) -> Lacking | None:
+    """Return the first of our own models whose key is there and whose plugin is not."""
+    for name in known_names("llm"):
+        variable, line = f"{name.upper()}_API_KEY", install_line("llm", name)
+        if line and os.environ.get(variable, "").strip() and not registry.is_available("llm", name):
+            return Lacking(variable, line)
     return None
 
 

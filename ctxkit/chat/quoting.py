@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 
 from ctxkit.context import ContextResult, LedgerRow
-from ctxkit.retrieval.language import asks, search_words
+from ctxkit.retrieval.language import asks, repeats, search_words
 
 _PASSAGES = 3
 _LONGEST = 300  # characters of a passage
 _SPEAKER = re.compile(r"^(?:User|Assistant): ")
+_HEADING = re.compile(r"#{1,6} ")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 NOTHING = "Nothing in memory fits."
 
@@ -32,8 +33,11 @@ def _falling(row: LedgerRow) -> float:
 
 
 def _passage(text: str, question: str) -> str:
-    """Return the sentence with most of the question's words, the first of equals; nothing where all of them ask."""
-    said = [sentence for sentence in _sentences(text) if not asks(sentence)]
+    """Return the sentence with most of the question's words, the first of equals; nothing where all of them ask.
+
+    The question itself, asked before, is no answer to it, whether or not a mark ends it.
+    """
+    said = [sentence for sentence in _sentences(text) if not asks(sentence) and not repeats(sentence, question)]
     words = search_words(question).split()
     best = max(said, key=lambda sentence: sum(word in sentence.lower() for word in words), default="")
     return best if len(best) <= _LONGEST else f"{best[:_LONGEST]}…"
@@ -41,6 +45,7 @@ def _passage(text: str, question: str) -> str:
 
 def _sentences(text: str) -> Iterator[str]:
     for line in text.splitlines():
-        for part in _SENTENCE_END.split(_SPEAKER.sub("", line)):
+        said = _SPEAKER.sub("", line)
+        for part in () if _HEADING.match(said) else _SENTENCE_END.split(said):
             if part.strip():
                 yield part.strip()

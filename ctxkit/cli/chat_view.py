@@ -18,6 +18,7 @@ from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ctxkit.chat import Conversation, Reply
+from ctxkit.chat.answering import Quotes
 from ctxkit.chat.commands import Figures, Forgotten, Found, Help, Outcome, Sent, Sessions
 from ctxkit.cli.errors import error_as_json
 from ctxkit.cli.memory_commands import day, origin, show_account
@@ -33,6 +34,10 @@ _NO_MODEL = (
     "Note: No language model is configured, and there is no key: answers are passages from memory, word for word."
     " Install ctxkit-openai or ctxkit-anthropic and set OPENAI_API_KEY or ANTHROPIC_API_KEY to have a model, or choose"
     " another: `ctxkit chat --set llm.provider=NAME`."
+)
+_NO_PLUGIN = (
+    "Note: {variable} is set, but what uses it is not installed: answers are passages from memory, word for word."
+    " `{line}` has the model answer."
 )
 _ERASED = (
     ("turns", "turn", ""),
@@ -59,8 +64,10 @@ class View(ABC):
         """Say what the user has to know before the first question."""
         if conversation.recovered:
             tell(f"Note: {counted(conversation.recovered, 'turn')} of a chat that was killed came back into memory.")
-        if not conversation.answerer.is_model:
-            tell(_NO_MODEL)
+        answerer = conversation.answerer
+        if isinstance(answerer, Quotes):
+            lacking = answerer.lacking
+            tell(_NO_MODEL if lacking is None else _NO_PLUGIN.format(variable=lacking.variable, line=lacking.line))
 
     @contextmanager
     def answering(self, conversation: Conversation) -> Iterator[Callable[[str], None]]:

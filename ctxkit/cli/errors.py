@@ -81,7 +81,7 @@ def interrupted(line: str = _SAFE) -> typer.Exit:
 
 def complain(error: CtxkitError, *, as_json: bool = False) -> None:
     """Print cause and fix of an error, one line each; `as_json` also as JSON on standard output."""
-    where = "/".join(part for part in (error.backend, error.collection) if part)
+    where = ", collection ".join(part for part in (error.backend, error.collection) if part)
     say(f"Error: {where}: {error.message}" if where else f"Error: {error.message}")
     if error.fix:
         say(f"Fix: {error.fix}")
@@ -110,7 +110,8 @@ def _unforeseen(exc: Exception) -> CtxkitError:
         return UnforeseenError("the current folder is gone.", fix="change to a folder that is there: cd ~")
     if isinstance(exc, OSError) and exc.strerror:
         named = "" if exc.filename is None else f"{shortened(str(exc.filename), _LONGEST)}: "
-        fix = "see that it is there, may be used, and has room; --debug shows where it happened."
+        mend = "let this user use it" if isinstance(exc, PermissionError) else "see that it is there, and has room"
+        fix = f"{mend}, or name another; --debug shows where it happened."
         return UnforeseenError(f"{named}{exc.strerror}.", fix=fix)
     fix = "--debug shows where it happened; if it is a fault of ctxkit, tell its authors."
     return UnforeseenError(one_line(exc), fix=fix)

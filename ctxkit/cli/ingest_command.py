@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 20
 _MOST_MISSING = 3
+_INTERRUPTED = "Interrupted. Every file counted so far is stored; the same command again goes on from there."
+_TOO_EARLY = "Interrupted before anything was stored; the same command again begins."
+_MADE_A_TEXT = {
+    "not UTF-8 text": "save it as UTF-8, as with `iconv -f LATIN1 -t UTF-8 OLD > NEW`",
+    "binary file": "extract its text first, of a PDF with `pdftotext`",
+}
 
 
 def ingest(
@@ -44,14 +50,15 @@ def ingest(
     try:
         report, stats = _store(settings, found)
     except KeyboardInterrupt:
-        raise interrupted(
-            "Interrupted. Every file counted so far is stored; the same command again goes on from there."
-        ) from None
+        raise interrupted(_INTERRUPTED if settings.has_store() else _TOO_EARLY) from None
     if settings.as_json:
         print_json(_as_dict(settings, report, stats, missing))
     else:
         _show(settings, report, stats)
-    if missing:
+    nothing = bool(report.skipped) and not report.files and not report.unchanged
+    if nothing and not missing:
+        complain(_nothing(report))
+    if missing or nothing:
         raise typer.Exit(1)
 
 
@@ -63,6 +70,17 @@ def _missing(paths: Sequence[Path]) -> CtxkitError:
     if len(paths) > _MOST_MISSING:
         told.append(f"nor do {len(paths) - _MOST_MISSING} more")
     return IngestError(f"{', '.join(told)}.", fix="give the path of a text file or a folder.")
+
+
+def _nothing(report: IngestReport) -> CtxkitError:
+    """Return what to say where nothing that was named could be stored."""
+    from ctxkit.errors import IngestError  # noqa: PLC0415 - start-up stays light
+
+    reasons = dict.fromkeys(item.reason for item in report.skipped)
+    fixes = [_MADE_A_TEXT[reason] for reason in reasons if reason in _MADE_A_TEXT]
+    return IngestError(
+        f"nothing was stored: {', '.join(reasons)}.", fix=f"{'; '.join(fixes) or 'name a file with text in it'}."
+    )
 
 
 def _store(settings: Settings, paths: Sequence[Path]) -> tuple[IngestReport, dict[str, Any]]:

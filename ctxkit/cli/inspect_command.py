@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,17 @@ if TYPE_CHECKING:
 
 _KEPT_SHOWN = 15
 _REASONS_SHOWN = 8
+_BETTER = re.compile(r"^ltm_hits_k \((\d+)\) better ones were kept")
+# What the stages of a score look at; one of somebody's own stands under its name.
+_STAGES = {
+    "fused": "search",
+    "neighbor": "neighbours",
+    "asking": "only asks",
+    "speaker": "speaker named",
+    "date": "date named",
+    "recency": "recent",
+    "importance": "important",
+}
 _TELLING = 0.0005  # what a stage adds to be named, as it is shown with three decimals
 
 
@@ -165,8 +177,9 @@ def _show_kept(kept: Sequence[CandidateRow], question: str, out: Console) -> Non
     from rich.padding import Padding  # noqa: PLC0415 - start-up stays light
 
     out.print(f"\nKept: {len(kept)}", style="bold")
-    for row in kept[:_KEPT_SHOWN]:
-        head = f"{row['part']:>12}" if row["rank"] is None else f"{row['rank']:>4}. {row['final']:6.3f}"
+    for place, row in enumerate(kept[:_KEPT_SHOWN], start=1):
+        # Not the rank: what is ranked and shown as a recent turn would leave a gap.
+        head = f"{row['part']:>12}" if row["rank"] is None else f"{place:>4}. {row['final']:6.3f}"
         out.print(f"{head}  {_scores(row)}", style="cyan", soft_wrap=True)
         words = shortened(f"{_origin(row)}{row['text']}", 2 * (out.width - 10), [question])
         out.print(Padding(words, (0, 0, 0, 6), expand=False))
@@ -176,7 +189,9 @@ def _show_kept(kept: Sequence[CandidateRow], question: str, out: Console) -> Non
 
 def _scores(row: CandidateRow) -> str:
     """Return the price of a row and what each stage gave it, as far as that can be seen in three decimals."""
-    told = [f"{name} {value:+.3f}" for name, value in row["stages"].items() if abs(value) >= _TELLING]
+    told = [
+        f"{_STAGES.get(name, name)} {value:+.3f}" for name, value in row["stages"].items() if abs(value) >= _TELLING
+    ]
     return ", ".join([counted(row["tokens"], "token"), *told])
 
 
@@ -195,5 +210,5 @@ def _show_dropped(dropped: Sequence[CandidateRow], out: Console) -> None:
     table.add_column(justify="right", no_wrap=True, min_width=6)
     table.add_column()
     for reason, many in why.most_common(_REASONS_SHOWN):
-        table.add_row(number(many), plain(reason))
+        table.add_row(number(many), plain(_BETTER.sub(r"\1 better ones were kept (memory.ltm_hits_k)", reason)))
     out.print(table)

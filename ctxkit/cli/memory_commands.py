@@ -175,24 +175,26 @@ def stats(settings: Settings) -> None:
     """  # noqa: D301 - \b is for the help formatter
     with settings.manager() as manager:
         figures = manager.get_stats()
+        store, scope = manager.long_term_memory.vault.store, manager.long_term_memory.scope
+        unseen = store.count() - store.count(scope.where())
     if settings.as_json:
-        print_json(figures)
+        print_json({**figures, "records_unseen": unseen})
         return
     from rich.table import Table  # noqa: PLC0415 - start-up stays light
 
-    short, long, store = figures["short_term_memory"], figures["long_term_memory"], figures["store"]
+    short, long, kept = figures["short_term_memory"], figures["long_term_memory"], figures["store"]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     tokens = f"{number(short['current_tokens'])} of {number(short['max_tokens'])} tokens"
     for name, value in (
-        ("Store", plain(store["path"])),
+        ("Store", plain(kept["path"])),
         ("Session", plain(figures["session_id"]) if figures["session_id"] else "all"),
-        ("Records", f"{number(store['records'])}, {number(store['vectors'])} with a vector"),
+        ("Records", f"{number(kept['records'])}, {number(kept['vectors'])} with a vector"),
         ("Short-term view", f"{counted(short['num_turns'], 'turn')}, {tokens}"),
         ("Long-term memory", counted(long["num_entries"], "entry", "entries")),
         ("Without embedding", number(figures["pending_embeddings"])),
-        ("On disk", size(store["bytes_on_disk"])),
+        ("On disk", size(kept["bytes_on_disk"])),
         ("Vector store", f"{figures['vector_store']} ({plain(long['index_type'])})"),
         ("Embedder", figures["embedder"]),
         ("Tokenizer", figures["tokenizer"]),
@@ -200,6 +202,13 @@ def stats(settings: Settings) -> None:
         table.add_row(name, value)
     out = console()
     out.print(table)
+    if unseen:
+        whose = "users or agents" if settings.session is None else "users, agents or sessions"
+        out.print(
+            f"Note: {counted(unseen, 'record')} of other {whose}, which this command does not see; a program does, with"
+            " ContextManager(path=..., user_id=...).",
+            style="yellow",
+        )
     if figures["last_embedding_error"]:
         out.print(f"The embedder failed: {plain(figures['last_embedding_error'])}", style="red")
     for line in fallback_lines(figures):

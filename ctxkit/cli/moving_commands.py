@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,7 @@ def migrate(  # noqa: PLR0913 - a command line has as many options as it has
                 done = moving.migrate(old, new, order, rule=rule, handover=handover)
         else:
             done = moving.migrate(old, new, order, handover=handover)
-    _show(settings, done, report)
+    _show(settings, done, report, _opening(settings, new, done, embedder if reembed else None))
 
 
 def export(
@@ -146,7 +147,7 @@ def import_(
     place = settings.place if target is None else moving.parsed_place(target, settings.registry())
     with _resumable(), _told(settings) as told:
         done = moving.import_export(folder, place, into=into, sample=sample, progress=told)
-    _show(settings, done, report)
+    _show(settings, done, report, "" if target is None else _opening(settings, place, done))
 
 
 def reembed(
@@ -183,14 +184,21 @@ def reembed(
         else:
             console().print(f"Deleted {harmless(dropped)}.", soft_wrap=True)
         return
+    new = place if target is None else moving.parsed_place(target, registry)
     with _resumable(), _told(settings) as told, _embedder(settings, registry, embedder) as model:
         order = moving.Order(_name(collection), progress=told)
         if target is None:
             done = moving.reembed(place, model, order)
         else:
             rule = moving.Reembedding(model, place.existing(order.collection))
-            done = moving.migrate(place, moving.parsed_place(target, registry), order, rule=rule)
-    _show(settings, done, report)
+            done = moving.migrate(place, new, order, rule=rule)
+    if done.old:
+        given = (("--from", source), ("--collection", collection))
+        named = [word for option, value in given if value is not None for word in (option, value)]
+        after = f"{settings.repeated('reembed', '--drop-old', *named)} deletes them."
+    else:
+        after = "" if target is None else _opening(settings, new, done, embedder)
+    _show(settings, done, report, after)
 
 
 def _name(collection: str | None) -> str:
@@ -207,7 +215,14 @@ def _source(settings: Settings, registry: PluginRegistry, given: str | None) -> 
 
 def _embedder(settings: Settings, registry: PluginRegistry, name: str | None) -> Embedder:
     """Return the embedder of that name, with the configured options where it is the configured one."""
+    from ctxkit.errors import ConfigError  # noqa: PLC0415 - start-up stays light
+
     section = settings.config().embedder
+    if (name or section.provider) == "none":
+        raise ConfigError(
+            "the embedder none makes no vectors.",
+            fix="name a model with --embedder; `ctxkit plugins list` shows them.",
+        )
     options = section.options() if name in (None, section.provider) else {}
     return registry.create_embedder(name or section.provider, options)
 
@@ -229,7 +244,36 @@ def _told(settings: Settings) -> Iterator[Progress]:
         yield lambda phase, done, total: update(done, total, _SHOWN[phase])
 
 
-def _show(settings: Settings, report: MoveReport, file: Path | None) -> None:
+def _opening(settings: Settings, place: StorePlace, done: MoveReport, embedder: str | None = None) -> str:
+    """Return a line that says how the memory is opened that was moved; nothing of another collection."""
+    from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415 - start-up stays light
+
+    if done.collection != COLLECTION or done.switched:
+        return ""
+    model = [] if embedder is None else ["--set", f"embedder.provider={embedder}"]
+    words = ["ctxkit", "stats", *_options(settings, place), *model]
+    return f"It is opened as in `{shlex.join(words)}`."
+
+
+def _options(settings: Settings, place: StorePlace) -> list[str]:
+    """Return the options with which a command opens a place that may not be the configured one; no secret."""
+    from ctxkit.config.secrets import is_shown  # noqa: PLC0415 - start-up stays light
+    from ctxkit.doctor.subject import used  # noqa: PLC0415
+    from ctxkit.moving.places import HIDDEN  # noqa: PLC0415
+
+    told = place.config.model_dump(mode="json", exclude_unset=True)
+    folder = told.pop("path", None)
+    words = [] if folder is None else ["--store", str(folder)]
+    if place.provider != used("vector_store", settings.config(), place.registry):
+        told = {"provider": place.provider, **told}
+    shown = [
+        f"vector_store.{name}={value}" for name, value in told.items() if value != HIDDEN and is_shown(name, value)
+    ]
+    return words + [word for each in shown for word in ("--set", each)]
+
+
+def _show(settings: Settings, report: MoveReport, file: Path | None, after: str = "") -> None:
+    """Print or write a report; `after` says what follows from it for the user."""
     if file is not None:
         report.write(file)
     if settings.as_json:
@@ -238,11 +282,14 @@ def _show(settings: Settings, report: MoveReport, file: Path | None) -> None:
     out = console()
     for line in _lines(report):
         out.print(harmless(line), soft_wrap=True)
+    if after:
+        out.print(harmless(after), soft_wrap=True)
 
 
 def _lines(report: MoveReport) -> Iterator[str]:
     found = report.verified
-    yield f"{report.collection}: {report.source} -> {report.target}"
+    # It reads what any store of the engine wrote, and which of them it was nobody notes: the folder says more.
+    yield f"{report.collection}: {report.source.removeprefix('exact:')} -> {report.target}"
     begun = f", begun {counted(report.runs, 'time')}" if report.runs > 1 else ""
     rate = f", {number(round(report.read / report.seconds))} a second" if report.seconds and report.read else ""
     pruned = f", {number(report.deleted)} deleted" if report.deleted else ""
@@ -257,6 +304,6 @@ def _lines(report: MoveReport) -> Iterator[str]:
         yield f"Nearest {found.recall.k} of {counted(found.recall.queries, 'vector')}: {shown}."
     if report.switched:
         yield f"{report.switched} names {report.target} now."
-    if report.old:
-        yield f"The old vectors are in {report.old}; `ctxkit reembed --drop-old` deletes them."
     yield from (f"Note: {line}" for line in report.notes)
+    if report.old:
+        yield f"The old vectors are in {report.old}."

@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -24,12 +26,19 @@ from ctxkit.cli.start import QuickCommand
 if TYPE_CHECKING:
     from ctxkit.config import Config
     from ctxkit.config.layers import Layers
+    from ctxkit.errors import CtxkitError
     from ctxkit.manager import ContextManager
     from ctxkit.moving import StorePlace
     from ctxkit.plugins import PluginRegistry
 
 STORE_VARIABLE = "CTXKIT_STORE"
 DEFAULT_STORE = ".ctxkit"
+# A command on a store, as a fix names it.
+_ON_A_STORE = re.compile(
+    r"`ctxkit ((?:backup|chat|context|doctor|export|import|ingest|inspect|query|reembed|stats|upgrade)\b[^`]*)`"
+)
+_PROVIDER_TO_SET = re.compile(r"set (vector_store\.provider) to ([\w:-]+)")
+_SAID = frozenset({"--store", "--from", "--to", "--set", "--config", "--help"})
 
 StoreOption = Annotated[
     Path | None,
@@ -108,7 +117,8 @@ class Settings:
     @property
     def store_path(self) -> Path:
         """The store's folder, absolute: the option, else the variable, else the file's, else the default."""
-        return Path(self._named_store or DEFAULT_STORE).absolute()
+        named = Path(self._named_store or DEFAULT_STORE)
+        return named.resolve() if ".." in named.parts else named.absolute()
 
     @property
     def _named_store(self) -> str | Path | None:
@@ -156,25 +166,69 @@ class Settings:
     def manager(self, *, create: bool = False) -> Iterator[ContextManager]:
         """Open the store for one command; only `create` makes one that is not there.
 
-        Raises StoreUnavailableError when there is none, or the path is no folder, and what ContextManager raises.
+        Raises StoreUnavailableError when there is none, or one of another kind, or the path is no folder, and what
+        ContextManager raises.
         """
         from ctxkit.errors import StoreUnavailableError  # noqa: PLC0415
         from ctxkit.manager import ContextManager  # noqa: PLC0415
-        from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
 
         config, place = self.config(), self.place
         folder = place.folder
         if folder is not None and folder.exists() and not folder.is_dir():
             raise StoreUnavailableError(f"{folder} is a file, not the folder of a store.", fix="give --store a folder.")
-        if not create and place.described(COLLECTION) is None:
-            option = f" --store {folder}" if folder == self.store_path else ""
-            raise StoreUnavailableError(
-                f"there is no store in {self.where}.",
-                fix=f"make one with `ctxkit ingest PATH{option}`, or name another with --store.",
-            )
+        if not create and not self.has_store():
+            raise self._no_store()
         path = None if "path" in config.vector_store.options() else folder  # which then is that option
         with ContextManager(config, path=path, session_id=self.session, registry=place.registry) as manager:
             yield manager
+
+    def has_store(self) -> bool:
+        """Whether the configured store is there; raises like `place`."""
+        from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415 - start-up stays light
+
+        return self.place.described(COLLECTION) is not None
+
+    def repeated(self, *words: str) -> str:
+        """Return a command with the shared options that were given, in backquotes, to be typed as it stands."""
+        from ctxkit.doctor.subject import Subject  # noqa: PLC0415 - start-up stays light
+
+        store, file = str(self.store or ""), None if self.config_file is None else str(self.config_file)
+        return Subject(store, DEFAULT_STORE, file, self.assignments, self.plugins).command(*words)
+
+    @contextmanager
+    def advising(self) -> Iterator[None]:
+        """Say the fix of an error as one types it: it comes from where nobody knows the command line."""
+        from ctxkit.errors import CtxkitError  # noqa: PLC0415 - start-up stays light
+
+        try:
+            yield
+        except CtxkitError as exc:
+            if exc.fix:
+                exc.fix = _ON_A_STORE.sub(self._completed, _PROVIDER_TO_SET.sub(r"add --set \1=\2", exc.fix))
+            raise
+
+    def _completed(self, found: re.Match[str]) -> str:
+        words = shlex.split(found[1])
+        return found[0] if _SAID & set(words) else self.repeated(*words)
+
+    def _no_store(self) -> CtxkitError:
+        """Return what to say where there is no store; raises ConfigError where there is one of another kind."""
+        from ctxkit.errors import StoreUnavailableError  # noqa: PLC0415 - start-up stays light
+        from ctxkit.memory.kinds import refuse_another_kind  # noqa: PLC0415
+        from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
+
+        place, folder = self.place, self.place.folder
+        if folder is not None:
+            refuse_another_kind(place.provider, place.options, folder, COLLECTION, place.registry)
+        if folder is not None and folder.is_dir() and any(not each.name.startswith(".") for each in folder.iterdir()):
+            return StoreUnavailableError(
+                f"there is no store in {folder} of a kind that is installed, but something else.",
+                fix="name another folder with --store; for a store of a plugin in a file add -p FILE.",
+            )
+        return StoreUnavailableError(
+            f"there is no store in {self.where}.",
+            fix=f"make one with {self.repeated('ingest', 'PATH')}, or name another with --store.",
+        )
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -193,7 +247,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
             ctx: typer.Context = arguments.pop("ctx")
             given = {key: arguments.pop(key) for key, _, _ in _SHARED}
             settings = ctx.ensure_object(Settings).updated(**given)
-            with errors.reported(debug=settings.debug, as_json=settings.as_json):
+            with errors.reported(debug=settings.debug, as_json=settings.as_json), settings.advising():
                 function(settings, **arguments)
 
         parameters = [_option("ctx", typer.Context, inspect.Parameter.empty), *own, *shared]

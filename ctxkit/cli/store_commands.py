@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,8 @@ def backup(settings: Settings, target: Target) -> None:
     """  # noqa: D301 - \b is for the help formatter
     from ctxkit.local.copying import backup as copy_store  # noqa: PLC0415 - start-up stays light
 
-    with progress("Copying", quiet=settings.as_json) as told:
+    exporting = "copy it as plain files: `ctxkit export FOLDER`."
+    with _engine_only(settings, exporting), progress("Copying", quiet=settings.as_json) as told:
         copied = copy_store(settings.store_path, target, told)
     if settings.as_json:
         print_json({"target": str(target), "collections": [vars(each) for each in copied]})
@@ -46,7 +49,8 @@ def upgrade(settings: Settings) -> None:
     from ctxkit.local import copying  # noqa: PLC0415 - start-up stays light
 
     path = settings.store_path
-    found = copying.versions(path)
+    with _engine_only(settings, "leave it as it is: its backend brings its own files up to date."):
+        found = copying.versions(path)
     with progress("Upgrading", quiet=settings.as_json) as told:
         changed = copying.upgrade(path, told)
     if settings.as_json:
@@ -57,3 +61,25 @@ def upgrade(settings: Settings) -> None:
     for name, before, after in changed:
         out.print(f"{harmless(name)}: format {before} is now {after}")
     out.print(f"{counted(len(found), 'collection')}, {len(changed)} upgraded, {len(found) - len(changed)} up to date.")
+
+
+@contextmanager
+def _engine_only(settings: Settings, fix: str) -> Iterator[None]:
+    """Tell a store of another kind, which these commands cannot read, from none: raises UnsupportedError for it."""
+    from ctxkit.errors import StoreUnavailableError, UnsupportedError  # noqa: PLC0415 - start-up stays light
+    from ctxkit.memory.kinds import kind_in  # noqa: PLC0415
+    from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
+
+    try:
+        yield
+    except StoreUnavailableError:
+        place = settings.place
+        kind = place.provider if settings.has_store() else None
+        if kind is None and place.folder is not None:
+            kind = kind_in(place.folder, COLLECTION, place.registry)
+        if kind is None:
+            raise
+        raise UnsupportedError(
+            f"the store is of {kind}; this command is for the stores that ctxkit keeps in files of its own.",
+            fix=fix if place.folder is not None else fix.replace("FOLDER`", "FOLDER --from PLACE`"),
+        ) from None

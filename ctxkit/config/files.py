@@ -18,6 +18,7 @@ Key: TypeAlias = tuple[str, ...]
 FILE: Final = "ctxkit.toml"
 PROJECT: Final = "pyproject.toml"
 TABLE: Final = ("tool", "ctxkit")
+_QUOTED: Final = 'texts stand in quotation marks, as in name = "value"; correct that line.'
 _OUR_TABLE: Final = re.compile(r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*ctxkit[ \t]*[].]", re.MULTILINE)
 _END_OF_SEARCH: Final = (".git", ".hg")  # what is above a project is another's
 
@@ -130,9 +131,9 @@ def _parsed(text: str, file: ConfigFile) -> dict[str, Any]:
         return tomlkit.parse(text).unwrap()
     except ParseError as exc:
         problem = str(exc).partition(" at line ")[0].rstrip(".")
-        raise ConfigError(f"{file.title}, line {exc.line}: {problem}.", fix="correct what TOML cannot read.") from None
+        raise ConfigError(f"{file.title}, line {exc.line}: {problem}.", fix=_QUOTED) from None
     except TOMLKitError as exc:
-        raise ConfigError(f"{file.title}: {str(exc).rstrip('.')}.", fix="correct what TOML cannot read.") from None
+        raise ConfigError(f"{file.title}: {str(exc).rstrip('.')}.", fix=_QUOTED) from None
 
 
 def _statements(text: str) -> Iterator[tuple[Key, tuple[int, int]]]:

@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
 }
 _TOP_LEVEL: Final = tuple(name for name in Config.model_fields if name not in SECTIONS)
 _NOTHING: Final = object()
+_MOST_TOLD: Final = 2  # findings in one error
 _PLAIN: Final = re.compile(r"true|false|-?(0|[1-9]\d*)(\.\d+)?")
 
 
@@ -85,7 +86,8 @@ class Layers:
         if not findings:
             return config
         fix = findings[0].fix if len(findings) == 1 else "`ctxkit config check` says what to do about each."
-        raise ConfigError(f"{'; '.join(str(each) for each in findings)}.", fix=fix)
+        more = f"; and {len(findings) - _MOST_TOLD} more" if len(findings) > _MOST_TOLD else ""
+        raise ConfigError(f"{'; '.join(str(each) for each in findings[:_MOST_TOLD])}{more}.", fix=fix)
 
     @cached_property
     def checked(self) -> tuple[Config, tuple[Finding, ...]]:

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from ctxkit.config import VectorStoreConfig
 from ctxkit.config.layers import read_layers
+from ctxkit.config.problems import meant_by
 from ctxkit.errors import CollectionNotFoundError, ConfigError, StoreUnavailableError
 from ctxkit.interfaces import BackendConfig, CollectionSpec, VectorStore
 from ctxkit.memory.kinds import kinds_in
@@ -108,6 +109,9 @@ def parsed_place(text: str, registry: PluginRegistry) -> StorePlace:
     if text.endswith(".toml"):
         layers = read_layers(Path(text))
         return configured_place(layers.config().vector_store, layers.store, registry)
+    meant = meant_by(parts[0], known) if len(parts) > 1 and not Path(text).exists() else None
+    if meant is not None:
+        raise ConfigError(f"there is no store {parts[0]}.", fix=f"did you mean {meant}:{text.partition(':')[2]}?")
     return found_place(Path(text), registry)
 
 

@@ -83,7 +83,9 @@ def _complaint(key: str, place: str, provider: Provider, *, own: bool) -> tuple[
         )
     owner = owner_of(key)
     if own and owner is not None and owner != provider.title:
-        fix = f"give a key of {provider.title}, which begins with {provider.key_prefix}, or choose {owner}."
+        alike = key.startswith(provider.key_prefix)  # one prefix may begin with the other
+        shape = "" if alike else f", which begins with {provider.key_prefix}"
+        fix = f"give a key of {provider.title}{shape}, or choose {owner}."
         return f"the API key from {place} is one of {owner}, and was not sent to {provider.title}.", fix
     return "", ""
 
