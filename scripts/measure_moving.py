@@ -215,6 +215,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--peaks", type=int, nargs="+", metavar="ROWS", help="measure the memory of each command")
     given = parser.parse_args()
+    if given.peaks and ":" in given.route[0]:
+        parser.error("--peaks makes places of its own: name a store, such as exact.")
     folder = given.folder.absolute()
     shutil.rmtree(folder, ignore_errors=True)
     stops = given.route[:1] * 4 * len(given.peaks) if given.peaks else given.route

@@ -58,7 +58,7 @@ def typed(line: str) -> list[str]:
     return shlex.split(found[1])
 
 
-def test_a_move_says_how_its_target_is_opened(cli: Cli, memory: Path) -> None:
+def test_a_move_says_how_its_target_is_opened(cli: Cli, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its last line is a command that works as printed; without its option the kind that is there is named."""
     moved = cli("migrate", "memory", "chroma:in chroma")
     words = typed(moved.out.splitlines()[-1])
@@ -68,7 +68,16 @@ def test_a_move_says_how_its_target_is_opened(cli: Cli, memory: Path) -> None:
         outcome = cli(*command, "--store", "in chroma")
         assert_error(outcome, "holds a memory of chroma, which faiss does not see", f"add {' '.join(CHROMA)},")
     assert_error(cli("stats", "--store", "memory", *CHROMA), "add --set vector_store.provider=faiss,")
-    assert typed(cli("migrate", "memory", "faiss:again").out)[1:] == ["--store", str(memory.parent / "again")]
+    Path("c.toml").write_text('[vector_store]\nprovider = "chroma"\n')
+    for given in (["--config", "c.toml"], ["--set", "memory.recent_k=3"]):
+        again = cli("migrate", "memory", "exact:again", "--into", *given)
+        words = typed(again.out.splitlines()[-1])
+        assert words[-2:] == given
+        assert cli(*words, "--json").json["store"]["records"] == 2
+    monkeypatch.setenv("CTXKIT_MEMORY__RECENT_K", "abc")
+    assert cli("migrate", "memory", "exact:fourth", "--report", "r.json").code == 0, "the move needs no such option"
+    assert Path("r.json").exists()
+    monkeypatch.delenv("CTXKIT_MEMORY__RECENT_K")
     assert "opened" not in cli("migrate", "memory", "exact:third", "--json").out
 
 
@@ -101,6 +110,8 @@ def test_what_only_the_engine_has_is_refused_for_others(cli: Cli, memory: Path) 
         assert typed(refused.err)[-2:] == ["--store", "c"]
         assert_error(cli("upgrade", "--store", "c", *options), "the store is of chroma", "leave it as it is")
     assert_error(cli("backup", "copy", "--store", "notes"), "there is no store in")
+    Path("file").touch()
+    assert_error(cli("backup", "file/copy", "--store", "memory"), "cannot be used")
     assert memory.is_dir()
 
 

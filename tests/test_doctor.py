@@ -195,7 +195,13 @@ def test_commands_that_are_printed_have_the_options_that_were_given(tmp_path: Pa
         store="my memory",
         default_store=".ctxkit",
         config_file="other.toml",
-        assignments=("memory.recent_k=3", "vector_store.token=s3cr3t", "vector_store.conninfo=user=u password=s3cr3t"),
+        assignments=(
+            "memory.recent_k=3",
+            "vector_store.token=s3cr3t",
+            "vector_store.conninfo=user=u password=s3cr3t",
+            'vector_store.headers={"Authorization": "Bearer s3cr3t"}',
+            "s3cr3t",
+        ),
         plugins=("acme.py",),
     )
     options = "--config other.toml --set memory.recent_k=3 -p acme.py"

@@ -98,6 +98,12 @@ def test_an_export_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (again.written, again.read, again.verified.sound) == (0, 20, True)
     with pytest.raises(ConfigError, match="is not empty"):
         export(other, tmp_path / "x", COLLECTION)
+    mine = tmp_path / "mine" / ".notes.tmp"
+    mine.parent.mkdir()
+    mine.touch()
+    with pytest.raises(ConfigError, match="is not empty"):
+        export(source, mine.parent, COLLECTION)
+    assert mine.exists(), "only what an export has left half written is its own"
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +51,12 @@ def ingest(
     try:
         report, stats = _store(settings, found)
     except KeyboardInterrupt:
-        raise interrupted(_INTERRUPTED if settings.has_store() else _TOO_EARLY) from None
+        from ctxkit.errors import CtxkitError  # noqa: PLC0415 - start-up stays light
+
+        line = _INTERRUPTED
+        with suppress(CtxkitError):  # who does not answer cannot be asked
+            line = line if settings.has_store() else _TOO_EARLY
+        raise interrupted(line) from None
     if settings.as_json:
         print_json(_as_dict(settings, report, stats, missing))
     else:

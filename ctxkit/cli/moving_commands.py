@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -251,23 +251,24 @@ def _opening(settings: Settings, place: StorePlace, done: MoveReport, embedder: 
     if done.collection != COLLECTION or done.switched:
         return ""
     model = [] if embedder is None else ["--set", f"embedder.provider={embedder}"]
-    words = ["ctxkit", "stats", *_options(settings, place), *model]
-    return f"It is opened as in `{shlex.join(words)}`."
+    replaced = ("vector_store.", "embedder.provider=") if model else ("vector_store.",)
+    kept = tuple(each for each in settings.assignments if not each.startswith(replaced))
+    rest = replace(settings, store=None, assignments=kept)
+    return f"It is opened as in {rest.repeated('stats', *_options(place), *model)}."
 
 
-def _options(settings: Settings, place: StorePlace) -> list[str]:
-    """Return the options with which a command opens a place that may not be the configured one; no secret."""
+def _options(place: StorePlace) -> list[str]:
+    """Return the options with which a command opens a place, whatever is configured; no secret."""
     from ctxkit.config.secrets import is_shown  # noqa: PLC0415 - start-up stays light
-    from ctxkit.doctor.subject import used  # noqa: PLC0415
     from ctxkit.moving.places import HIDDEN  # noqa: PLC0415
 
     told = place.config.model_dump(mode="json", exclude_unset=True)
     folder = told.pop("path", None)
     words = [] if folder is None else ["--store", str(folder)]
-    if place.provider != used("vector_store", settings.config(), place.registry):
-        told = {"provider": place.provider, **told}
     shown = [
-        f"vector_store.{name}={value}" for name, value in told.items() if value != HIDDEN and is_shown(name, value)
+        f"vector_store.{name}={value}"
+        for name, value in {"provider": place.provider, **told}.items()
+        if value != HIDDEN and not isinstance(value, dict) and is_shown(name, value)
     ]
     return words + [word for each in shown for word in ("--set", each)]
 

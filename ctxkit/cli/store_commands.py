@@ -67,17 +67,18 @@ def upgrade(settings: Settings) -> None:
 def _engine_only(settings: Settings, fix: str) -> Iterator[None]:
     """Tell a store of another kind, which these commands cannot read, from none: raises UnsupportedError for it."""
     from ctxkit.errors import StoreUnavailableError, UnsupportedError  # noqa: PLC0415 - start-up stays light
-    from ctxkit.memory.kinds import kind_in  # noqa: PLC0415
+    from ctxkit.memory.kinds import ENGINE, kinds_in  # noqa: PLC0415
     from ctxkit.memory.opening import COLLECTION  # noqa: PLC0415
 
     try:
         yield
     except StoreUnavailableError:
         place = settings.place
-        kind = place.provider if settings.has_store() else None
-        if kind is None and place.folder is not None:
-            kind = kind_in(place.folder, COLLECTION, place.registry)
-        if kind is None:
+        if place.folder is None:
+            kind = place.provider if settings.has_store() else None
+        else:
+            kind = next((name for name, held in kinds_in(place.folder, place.registry) if COLLECTION in held), None)
+        if kind in {None, ENGINE}:  # the engine's own: something else is wrong
             raise
         raise UnsupportedError(
             f"the store is of {kind}; this command is for the stores that ctxkit keeps in files of its own.",

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from ctxkit.config import Config
 from ctxkit.config.layers import Layers, read_layers
 from ctxkit.config.secrets import is_shown
+from ctxkit.config.variables import from_assignments
 from ctxkit.doctor.whereabouts import memory_place
 from ctxkit.errors import ConfigError, CtxkitError, PluginError
 from ctxkit.interfaces import Kind
@@ -176,5 +177,8 @@ def used(kind: Kind, config: Config, registry: PluginRegistry) -> str:
 
 
 def _is_shown(assignment: str) -> bool:
-    key, _, value = assignment.partition("=")
-    return is_shown(key.rpartition(".")[2], value)
+    """Whether a `--set` may be repeated; what is no assignment may be a key that was typed in its place."""
+    try:
+        return all(is_shown(key[-1], value) for key, value in from_assignments([assignment]))
+    except ConfigError:
+        return False

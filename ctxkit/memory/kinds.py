@@ -12,7 +12,7 @@ from ctxkit.errors import CollectionNotFoundError, ConfigError, CtxkitError, Sto
 from ctxkit.plugins import PluginRegistry
 
 _log = logging.getLogger(__name__)
-_FIRST_ASKED: Final = "exact"  # it sees whatever the engine wrote, and imports nothing heavy
+ENGINE: Final = "exact"  # asked first: it sees whatever the engine wrote, and imports nothing heavy
 
 
 def kinds_in(folder: Path, registry: PluginRegistry) -> Iterator[tuple[str, list[str]]]:
@@ -22,7 +22,7 @@ def kinds_in(folder: Path, registry: PluginRegistry) -> Iterator[tuple[str, list
     """
     names = {each.name for each in registry.components("vector_store")}
     locked: StoreLockedError | None = None
-    for name in sorted(names, key=lambda each: (each != _FIRST_ASKED, each)):
+    for name in sorted(names, key=lambda each: (each != ENGINE, each)):
         found: list[str] = []
         try:
             found = _collections(name, folder, registry)
@@ -43,7 +43,7 @@ def kind_in(folder: Path, collection: str, registry: PluginRegistry) -> str | No
     """
     kind = next((name for name, found in kinds_in(folder, registry) if collection in found), None)
     default = VectorStoreConfig().provider
-    return default if kind == _FIRST_ASKED and registry.is_available("vector_store", default) else kind
+    return default if kind == ENGINE and registry.is_available("vector_store", default) else kind
 
 
 def refuse_another_kind(

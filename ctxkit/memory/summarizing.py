@@ -82,7 +82,7 @@ class Summarizing:
         with self._lock, self._vault.in_turn() as mine:
             if not mine:
                 raise StoreLockedError(
-                    "another process holds the right to write, and writes nothing.",
+                    "another process has held the right to write for too long.",
                     fix="try again; where one hangs or was suspended, end it.",
                 )
             yield

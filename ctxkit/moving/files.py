@@ -15,7 +15,7 @@ from ctxkit.errors import StoreFullError, StoreUnavailableError
 from ctxkit.local import layout
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-HALF: Final = ".*.tmp"  # what a killed write leaves
+HALF: Final = f".*.{'[0-9a-f]' * 32}.tmp"  # what a killed write leaves
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def writable(place: Path) -> Iterator[None]:
 
 def write_whole(file: Path, data: bytes) -> None:
     """Write a file so that it is the old one or the new one, whole, even after a power cut; makes its folder."""
-    temporary = file.with_name(HALF.replace("*", f"{file.name}.{uuid.uuid4().hex}"))
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     with writable(file):
         layout.make(file.absolute().parent)
         try:

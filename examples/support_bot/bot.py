@@ -55,11 +55,13 @@ class SupportBot:
         memory = self.memory(message.tenant)
         known = memory.list_memories({"message_id": message.id}, limit=1) if message.tries else []
         context = memory.build(message.text)
-        if known:
-            return Answer(message.tenant, message.text, known[0].text, context.text)
-        text = self._model.complete(context.messages).text if self._model else _quoted(memory, message.text)
-        said = text if self._model else ""  # what is quoted is in memory already
-        memory.observe(message.text, said, turn_id=message.id, metadata={"message_id": message.id})
+        asked = f"User: {message.text}\nAssistant: "
+        text = known[0].text.removeprefix(asked) if known else ""
+        if not text:
+            text = self._model.complete(context.messages).text if self._model else _quoted(memory, message.text, asked)
+        if not known:
+            said = text if self._model else ""  # what is quoted is in memory already
+            memory.observe(message.text, said, turn_id=message.id, metadata={"message_id": message.id})
         return Answer(message.tenant, message.text, text, context.text)
 
     def close(self) -> None:
@@ -70,7 +72,7 @@ class SupportBot:
             self._model.close()
 
 
-def _quoted(memory: ContextManager, message: str) -> str:
-    """Return the best match in memory: what stands in for a language model that is not configured."""
-    found = memory.query_memory(message, k=1)
-    return f"On file: {found[0][0]}" if found else "Noted."
+def _quoted(memory: ContextManager, message: str, asked: str) -> str:
+    """Return the best match in memory but the question itself: what stands in for a model that is not configured."""
+    found = [text for text, _ in memory.query_memory(message, k=2) if not text.startswith(asked)]
+    return f"On file: {found[0]}" if found else "Noted."

@@ -83,7 +83,7 @@ def _work(pipe: Connection, path: str | None) -> None:
 
 
 def _received(pipe: Connection) -> Iterator[Message]:
-    with suppress(EOFError, ConnectionError):
+    with suppress(EOFError, OSError):
         while True:
             yield pipe.recv()
 
@@ -105,7 +105,7 @@ def _answered(messages: Sequence[tuple[str, str]], crew: list[_Worker], path: st
             said: Answer | Failure = Failure("the worker died", passing=True)
             try:
                 said = worker.pipe.recv()
-            except (EOFError, ConnectionError):
+            except (EOFError, OSError):
                 worker.end()
                 crew[place] = _Worker(path)
             if isinstance(said, Failure):

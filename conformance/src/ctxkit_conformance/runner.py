@@ -207,13 +207,15 @@ def _process(command: list[str], output: Any) -> Iterator[subprocess.Popen[bytes
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()  # it then ends the processes that it started, which have sessions of their own
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            if process.poll() is None:
+                process.terminate()  # it then ends the processes that it started, which have sessions of their own
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+        finally:  # also where it is told to stop once more meanwhile
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _watch(

@@ -123,6 +123,8 @@ def test_one_foreign_exception_is_one_finding(make_check: MakeCheck, make_case: 
         for found in findings(subject_of(*checks, sound))
     ]
     assert told == [("errors", 2), ("errors", 1), ("c3", 1)]
+    chosen = [found.clause.name if found.clause else "" for found in findings(subject_of(*checks))]
+    assert chosen == ["c0", "c2", "c3"], "where no check of errors was chosen, each has the advice of its own clause"
 
 
 def test_every_bad_check_is_told_somewhere(example: Report) -> None:

@@ -95,7 +95,7 @@ def test_the_server_has_to_be_who_it_says(server: PostgresServer, tmp_path: Path
     """verify-full lets in by the right authority and name only, and each refusal says which of them is wrong."""
     (tmp_path / "other").mkdir()
     certificate, key = make_certificate(tmp_path)
-    stranger, _ = make_certificate(tmp_path / "other")
+    unknown, _ = make_certificate(tmp_path / "other")
     given = {"sslmode": "verify-full", "host": "localhost", "hostaddr": "127.0.0.1", "gssencmode": "disable"}
 
     def at(port: int, authority: Path, **other: str) -> PgvectorConfig:
@@ -108,7 +108,7 @@ def test_the_server_has_to_be_who_it_says(server: PostgresServer, tmp_path: Path
             assert store.count() == 1
         assert relay.secured >= 2, "opening and calling went another way"
         for wrong, fix in (
-            (at(relay.port, stranger), "sslrootcert"),
+            (at(relay.port, unknown), "sslrootcert"),
             (at(relay.port, certificate, host="db.example"), "correct host"),
             (at(relay.port, tmp_path / "none"), "sslrootcert"),
             (at(server.port, certificate), "sslmode"),

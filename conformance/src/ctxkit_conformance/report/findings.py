@@ -60,7 +60,8 @@ def findings(subject: SubjectResult) -> list[Finding]:
     known = {clause.name.rpartition("-")[2]: clause for check in subject.checks for clause in check.clauses}
     for check in broken:
         cause = _untyped(check)
-        clause = known.get("errors") if cause else check.clauses[0] if check.clauses else None
+        own = check.clauses[0] if check.clauses else None
+        clause = known.get("errors", own) if cause else own
         group = groups.setdefault(cause or (clause.name if clause else ""), Finding(clause))
         same = next((failure for failure in group.failures if failure.check.name == check.name), None)
         if same is None:

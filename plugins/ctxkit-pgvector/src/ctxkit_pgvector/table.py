@@ -78,7 +78,10 @@ class Table:
         if self.spec.dimension <= _INLINE:
             yield self.sql("ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE PLAIN")
         yield self.sql("CREATE INDEX {name} ON {table} USING gin (terms)", name=self._named("terms"))
-        yield self.sql("CREATE TABLE {writes} (slot integer GENERATED ALWAYS AS IDENTITY, number bigint NOT NULL)")
+        # The key is also the replica identity, without which a server that publishes its tables refuses every write.
+        yield self.sql(
+            "CREATE TABLE {writes} (slot integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number bigint NOT NULL)"
+        )
         if config.index == "hnsw":
             yield from self.make_graph(config)
 
