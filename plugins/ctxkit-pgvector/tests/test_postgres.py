@@ -16,14 +16,16 @@ import numpy as np
 import psycopg
 import pytest
 from ctxkit_pgvector.async_store import AsyncPgvectorStore
-from ctxkit_pgvector.codec import stored_ids
+from ctxkit_pgvector.codec import packed_one, stored_ids
 from ctxkit_pgvector.conditions import condition
 from ctxkit_pgvector.config import PgvectorConfig
 from ctxkit_pgvector.harness import PgvectorHarness
 from ctxkit_pgvector.plan import Ask, drive
-from ctxkit_pgvector.session import arguments, settings
+from ctxkit_pgvector.session import PackedVector, arguments, settings
 from ctxkit_pgvector.store import PgvectorStore
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 
 from ctxkit.defaults.exact import ExactConfig, ExactStore
 from ctxkit.errors import (
@@ -35,7 +37,7 @@ from ctxkit.errors import (
 )
 from ctxkit.filters import matches, parse
 from ctxkit.interfaces import CollectionSpec
-from ctxkit.records import Record, RecordBatch
+from ctxkit.records import Metric, Record, RecordBatch
 
 SPEC = CollectionSpec(name="notes", dimension=3)
 ONE = [1.0, 0.0, 0.0]
@@ -375,12 +377,42 @@ def test_an_index_is_made_later(config: PgvectorConfig) -> None:
         assert (store.health().ok, store.stats().details["index"]) == (True, "hnsw")
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_a_graph_in_half_precision(config: PgvectorConfig, metric: Metric) -> None:
+    """From 2001 to 4000 dimensions the graph proposes and the vectors decide, also those beyond half precision."""
+    made = np.random.default_rng(0).normal(size=(330, 3072)).astype(np.float32)
+    made[:3] *= 1e6
+    made[3:6] *= 1e-9
+    made[6] = made[7]
+    spec = CollectionSpec(name="long", dimension=3072, metric=metric)
+    ids = [f"r{row:03d}" for row in range(300)]
+    # The planner would read so small a table as a whole.
+    address = make_conninfo(config.conninfo.get_secret_value(), options="-c enable_seqscan=off")
+    walked = config.model_copy(update={"conninfo": SecretStr(address), "exact_below": 0, "ef_search": 400})
+    with PgvectorStore.open(spec, walked) as store:
+        store.upsert(RecordBatch(ids, made[:300]))
+        assert (store.health().ok, store.stats().details["index"]) == (True, "hnsw")
+        asked = np.concatenate([made[:10], made[300:]])
+        table = store._collection.table
+        with psycopg.connect(**arguments(walked)) as connection:
+            connection.execute(*settings(walked, store._links.path))
+            explained = table.sql("EXPLAIN SELECT FROM {table} ORDER BY " + table.by_graph + " LIMIT 5").encode()
+            shown = connection.execute(explained, (PackedVector(packed_one(asked[9])),)).fetchall()
+        assert table.graph in str(shown)
+        found = store.query(asked, 5)
+    with PgvectorStore.open(spec, config.model_copy(update={"index": "none"})) as store:
+        exact = store.query(asked, 5)
+    pairs = zip(found, exact, strict=True)
+    differ = [ours for ours, theirs in pairs if (ours.ids, [*ours.scores]) != (theirs.ids, [*theirs.scores])]
+    assert len(differ) <= 1
+
+
 def test_vectors_too_long_for_the_graph(config: PgvectorConfig) -> None:
-    """Beyond 2000 dimensions the search is exact; beyond 16 000 there is a typed error."""
-    with PgvectorStore.open(CollectionSpec(name="long", dimension=3072), config) as store:
-        store.upsert(RecordBatch(["a", "b"], np.eye(3072)[:2]))
-        assert store.query(np.eye(3072)[1], 1)[0].ids == ["b"]
-        assert store.health().ok
+    """Beyond 4000 dimensions the search is exact; beyond 16 000 there is a typed error."""
+    with PgvectorStore.open(CollectionSpec(name="long", dimension=4001), config) as store:
+        store.upsert(RecordBatch(["a", "b"], np.eye(4001)[:2]))
+        assert store.query(np.eye(4001)[1], 1)[0].ids == ["b"]
+        assert (store.health().ok, store.stats().details["index"]) == (True, "none")
     with pytest.raises(UnsupportedError, match="16000"):
         PgvectorStore.open(CollectionSpec(name="longer", dimension=16_001), config)
 

@@ -23,7 +23,7 @@ from ctxkit.records import FloatVectors, Metadata, Metric
 
 _INTEGRAL: Final = 2.0**53  # from here on every float is integral, and soon shown with an exponent
 _NEGATIVE_ZERO: Final = "0.00"
-_LONGEST: Final = 1e15  # norms beyond it overflow pgvector's sums, which are of float32
+LONGEST: Final = 1e15  # norms beyond it overflow pgvector's sums, which are of float32
 _SHORTEST: Final = 1e-15  # norms below it leave nothing of a square
 _HEADER: Final = 4  # bytes before the numbers of a vector: https://github.com/pgvector/pgvector, src/vector.c
 _NUMBER: Final = np.dtype(">f4")
@@ -112,16 +112,16 @@ def as_json(value: Any) -> str:
 class PackedVectors:
     """Vectors in pgvector's binary form: what it compares, and for extreme norms the vector as it was given."""
 
-    def __init__(self, vectors: FloatVectors, metric: Metric) -> None:
+    def __init__(self, vectors: FloatVectors, metric: Metric, longest: float = LONGEST) -> None:
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-        self.extreme = norms > _LONGEST
+        self.extreme = norms > longest
         if metric == "cosine":
             self.extreme |= (norms < _SHORTEST) & (norms > 0)
         self._given = vectors
         compared = vectors
         if self.extreme.any():
             # Another length in the same direction: found by it, and scored by the vector itself.
-            length = 1.0 if metric == "cosine" else _LONGEST
+            length = 1.0 if metric == "cosine" else longest
             compared = vectors.copy()
             wide = vectors[self.extreme].astype(np.float64)
             compared[self.extreme] = wide * (length / norms[self.extreme])[:, None]
@@ -160,8 +160,3 @@ def numbers(found: Iterable[bytes], dimension: int) -> npt.NDArray[np.floating[A
 def unpacked(found: Iterable[bytes], dimension: int) -> FloatVectors:
     """Return such vectors as float32[n, dimension]."""
     return numbers(found, dimension).astype(np.float32)
-
-
-def is_extreme(norm: float) -> bool:
-    """Whether a query is too long for the sums of pgvector."""
-    return norm > _LONGEST

@@ -20,7 +20,7 @@ import numpy as np
 
 from ctxkit.local.parts import similarity
 from ctxkit.records import FloatVector, FloatVectors, Hit, Hits, Metric
-from ctxkit_pgvector.codec import is_extreme, loaded, numbers, packed_one, read, unpacked
+from ctxkit_pgvector.codec import LONGEST, loaded, numbers, packed_one, read, unpacked
 from ctxkit_pgvector.conditions import Condition
 from ctxkit_pgvector.plan import Ask, Plan, Rows
 from ctxkit_pgvector.reading import COLUMNS
@@ -68,7 +68,7 @@ class _Searcher:
         self._metric: Metric = table.spec.metric
         wide = query.astype(np.float64)
         self._norm = math.sqrt(wide @ wide)
-        self._far = self._metric == "l2" and is_extreme(self._norm)
+        self._far = self._metric == "l2" and self._norm > LONGEST
         if self._metric != "l2" and self._norm:
             # Its length changes no order, and a very long one would overflow the sums.
             wide /= self._norm
@@ -77,7 +77,8 @@ class _Searcher:
     def hits(self) -> Plan[Hits]:
         """Return the hits."""
         best: list[Ranked] = []
-        if not self._asked.exact and not self._far:
+        beyond = self._metric == "l2" and self._norm > self._table.longest
+        if not self._asked.exact and not beyond:
             best = yield from self._by_graph(self._asked.k)
         if len(best) < self._asked.k:
             best = yield from self._every(self._asked.k)
@@ -87,10 +88,11 @@ class _Searcher:
         text = (
             f"SELECT {_FOUND} FROM (SELECT id, text, metadata, exact, embedding FROM {{table}}"
             f" WHERE embedding IS NOT NULL{self._asked.test.where}"
-            f" ORDER BY embedding {self._table.operator} %s::vector LIMIT {{limit}}) nearest"
+            f" ORDER BY {self._table.by_graph} LIMIT {{limit}}) nearest"
         )
-        # One more tells whether the last has its like beyond, which may come before it by its id.
-        wanted = k + 1
+        # One more tells whether the last has its like beyond, which may come before it by its id. Half precision may
+        # take the nearest for the next but few.
+        wanted = k + (_SPARE if self._table.is_halved else 1)
         while True:
             values = (*self._asked.test.values, self._sent)
             ranked = self._ranked((yield Ask(self._table.limited(text, wanted), values, self._asked.test.prepared)))

@@ -11,18 +11,20 @@ from psycopg import sql
 
 from ctxkit.interfaces import CollectionSpec
 from ctxkit.records import FieldType, Metric
-from ctxkit_pgvector.codec import written
+from ctxkit_pgvector.codec import LONGEST, written
 from ctxkit_pgvector.conditions import SHORT, Column
 from ctxkit_pgvector.config import PgvectorConfig
 
 MOST_DIMENSIONS: Final = 16_000  # of pgvector's type
-MOST_IN_GRAPH: Final = 2_000  # that its HNSW index takes
+MOST_IN_GRAPH: Final = 4_000  # that its HNSW index takes
+_MOST_WHOLE: Final = 2_000  # that it takes in single precision; longer ones it takes in half of it
+_LONGEST_HALVED: Final = 6e4  # norms beyond it may have a number beyond those of half precision, 65504
 _INLINE: Final = 1_500  # dimensions of a vector that has room in a page beside the rest of its row
 WORDS: Final = "words"  # the configuration of text search
 _OPERATORS: Final[Mapping[Metric, tuple[str, str]]] = {
-    "cosine": ("<=>", "vector_cosine_ops"),
-    "dot": ("<#>", "vector_ip_ops"),
-    "l2": ("<->", "vector_l2_ops"),
+    "cosine": ("<=>", "cosine"),
+    "dot": ("<#>", "ip"),
+    "l2": ("<->", "l2"),
 }
 _KINDS: Final[Mapping[FieldType, str]] = {
     "str": "string",
@@ -59,6 +61,30 @@ class Table:
         return _OPERATORS[self.spec.metric][0]
 
     @property
+    def is_halved(self) -> bool:
+        """Whether the graph holds vectors in half precision, in which they are only proposed."""
+        return _MOST_WHOLE < self.spec.dimension <= MOST_IN_GRAPH
+
+    @property
+    def longest(self) -> float:
+        """The norm up to which a vector is compared as it is; the numbers of half precision end much earlier."""
+        return _LONGEST_HALVED if self.is_halved and self.spec.metric != "cosine" else LONGEST
+
+    @property
+    def in_graph(self) -> str:
+        """What the graph is made of; where that is in half precision, cosine needs the direction only."""
+        if not self.is_halved:
+            return "embedding"
+        whole = "l2_normalize(embedding)" if self.spec.metric == "cosine" else "embedding"
+        return f"({whole}::halfvec({self.spec.dimension}))"
+
+    @property
+    def by_graph(self) -> str:
+        """The order in which the graph gives records, by their distance from a vector, which is a parameter."""
+        asked = f"%s::vector::halfvec({self.spec.dimension})" if self.is_halved else "%s::vector"
+        return f"{self.in_graph} {self.operator} {asked}"
+
+    @property
     def graph(self) -> str:
         """The name of the HNSW index."""
         return f"{self.name}_graph"
@@ -89,10 +115,11 @@ class Table:
         """Yield the statement that makes the HNSW index, where there can be one."""
         if self.spec.dimension <= MOST_IN_GRAPH:
             yield self.sql(
-                "CREATE INDEX IF NOT EXISTS {name} ON {table} USING hnsw (embedding {operators})"
+                "CREATE INDEX IF NOT EXISTS {name} ON {table} USING hnsw ({made_of} {operators})"
                 " WITH (m = {m}, ef_construction = {candidates})",
                 name=sql.Identifier(self.graph),
-                operators=sql.SQL(_OPERATORS[self.spec.metric][1]),
+                made_of=sql.SQL(self.in_graph),
+                operators=sql.SQL(f"{'halfvec' if self.is_halved else 'vector'}_{_OPERATORS[self.spec.metric][1]}_ops"),
                 m=sql.Literal(config.m),
                 candidates=sql.Literal(max(config.ef_construction, 2 * config.m)),
             )

@@ -75,7 +75,7 @@ def upsert(table: Table, batch: RecordBatch) -> Plan[None]:
 def _rows(table: Table, batch: RecordBatch) -> Iterator[Sequence[Any]]:
     """Yield what each record's columns are made of."""
     present = np.ones(len(batch), dtype=np.bool_) if batch.present is None else batch.present
-    vectors = PackedVectors(np.asarray(batch.vectors, dtype=np.float32), table.spec.metric)
+    vectors = PackedVectors(np.asarray(batch.vectors, dtype=np.float32), table.spec.metric, table.longest)
     texts, metadata = batch.texts or (), batch.metadata or ()
     for row, (record_id, text, values) in enumerate(zip(batch.ids, texts, metadata, strict=True)):
         words, count = said(text)
