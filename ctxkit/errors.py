@@ -108,6 +108,10 @@ class CtxkitError(Exception):
         text = f"{where}: {self.message}" if where else self.message
         return f"{text} Fix: {self.fix}" if self.fix else text
 
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the kind, the cause and the fix as plain JSON values."""
+        return {"type": type(self).__name__, "message": self.message, "fix": self.fix}
+
     def __reduce__(self) -> tuple[object, ...]:
         # The default rebuilds an exception from positional arguments alone and would lose the keywords
         # when an error crosses a process boundary.

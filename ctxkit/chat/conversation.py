@@ -56,15 +56,10 @@ class Reply:
             "memory_id": self.memory_id,
             "by": self.by,
             "context": context and {"tokens": context.tokens, "budget": context.budget, "parts": context.parts},
-            "error": error and error_as_dict(error),
+            "error": error and error.as_dict(),
             "usage": done.usage.model_dump() if done else None,
             "finish_reason": done.finish_reason if done else None,
         }
-
-
-def error_as_dict(error: CtxkitError) -> dict[str, Any]:
-    """Return kind, cause and fix of an error as plain JSON values."""
-    return {"type": type(error).__name__, "message": error.message, "fix": error.fix}
 
 
 @dataclass(frozen=True, slots=True)

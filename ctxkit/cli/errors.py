@@ -93,7 +93,7 @@ def complain(error: CtxkitError, *, as_json: bool = False) -> None:
 
 def error_as_json(error: CtxkitError) -> dict[str, Any]:
     """Return what a program reads of an error."""
-    return {"kind": "error", "error": {"type": type(error).__name__, "message": error.message, "fix": error.fix}}
+    return {"kind": "error", "error": error.as_dict()}
 
 
 def say(line: str) -> None:

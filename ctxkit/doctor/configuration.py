@@ -15,12 +15,13 @@ from ctxkit.config.layers import Finding, Layers, Repair, default_of, read_layer
 from ctxkit.config.problems import as_problems
 from ctxkit.config.repairing import mend as mend_file
 from ctxkit.doctor.results import Result, of_error
-from ctxkit.doctor.subject import Subject, used
+from ctxkit.doctor.subject import Subject
 from ctxkit.errors import CtxkitError, PluginError, PluginNotFoundError
 from ctxkit.interfaces import Capabilities, EmbedderCapabilities, Kind
 from ctxkit.moving.places import configured_place
 from ctxkit.plugins import KINDS, PluginRegistry
 from ctxkit.plugins.known import install_line
+from ctxkit.plugins.standing_in import provider_of
 
 _FILLED_IN: Final = frozenset({"path", "index_type"})  # by the context manager
 
@@ -145,7 +146,7 @@ def _dimension(config: Config, layers: Layers, registry: PluginRegistry) -> Iter
 
 def _search(config: Config, layers: Layers, registry: PluginRegistry) -> Iterator[Finding]:
     """Yield that nothing would ever be found: the store searches no texts, and nothing makes vectors."""
-    if used("embedder", config, registry) != "none":
+    if provider_of("embedder", config.embedder, registry) != "none":
         return
     try:
         place = configured_place(config.vector_store, None, registry)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from typing_extensions import Self
 
@@ -22,9 +22,7 @@ from ctxkit.interfaces import Kind
 from ctxkit.moving.places import StorePlace
 from ctxkit.plugins import KINDS, Component, PluginRegistry
 from ctxkit.plugins.policy import STRICT
-
-# What takes the place of a default that is not installed.
-FALLBACKS: Final[dict[Kind, str]] = {"vector_store": "exact", "embedder": "none"}
+from ctxkit.plugins.standing_in import provider_of
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ class Subject:
 
     def provider(self, kind: Kind) -> str:
         """Return the name of the component that is used, "none" for no embedder."""
-        return used(kind, self.config, self.registry)
+        return provider_of(kind, self.section(kind), self.registry)
 
     def components(self) -> Iterator[Component]:
         """Yield the components in use that are there, language models only where one was named."""
@@ -165,15 +163,6 @@ class Subject:
             if section.api_key is not None:
                 options["api_key"] = section.api_key
         return options
-
-
-def used(kind: Kind, config: Config, registry: PluginRegistry) -> str:
-    """Return the name of the component that a configuration uses: a default that is not installed is stood in for."""
-    section: Any = getattr(config, kind)
-    name: str = section.provider
-    if "provider" in section.model_fields_set or registry.is_available(kind, name):
-        return name
-    return FALLBACKS.get(kind, name)
 
 
 def _is_shown(assignment: str) -> bool:

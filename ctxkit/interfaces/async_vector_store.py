@@ -118,6 +118,11 @@ class AsyncVectorStore(ABC):
     async def stats(self) -> StoreStats:
         """Return figures about the collection."""
 
+    async def version(self) -> int | None:
+        """Return a number that every write changes, of whatever process; None where the store has none."""
+        found = (await self.stats()).details.get("seq")
+        return found if isinstance(found, int) else None
+
     @abstractmethod
     async def health(self) -> StoreHealth:
         """Check what is stored and say what is wrong with it."""

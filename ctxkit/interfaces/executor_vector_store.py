@@ -134,6 +134,10 @@ class ExecutorVectorStore(AsyncVectorStore):
         """Return figures about the collection."""
         return await self._calls.run(self._store.stats)
 
+    async def version(self) -> int | None:
+        """Return a number that every write changes; None where the store has none."""
+        return await self._calls.run(self._store.version)
+
     async def health(self) -> StoreHealth:
         """Check what is stored and say what is wrong with it."""
         return await self._calls.run(self._store.health)

@@ -31,6 +31,7 @@ from ctxkit.memory.patience import PatientEmbedder
 from ctxkit.memory.source import Source
 from ctxkit.memory.vault import Vault
 from ctxkit.plugins import PluginRegistry, get_registry
+from ctxkit.plugins.standing_in import provider_of
 from ctxkit.records import Record
 from ctxkit.tokens import RememberingTokenizer
 
@@ -77,7 +78,7 @@ def _open_embedder(
     section = config.embedder
     if section.provider == "none":
         return "none", None
-    if "provider" not in section.model_fields_set and not registry.is_available("embedder", section.provider):
+    if provider_of("embedder", section, registry) == "none":
         _fall_back(fallbacks, f"embedder {section.provider} is not installed or not enabled: text search only")
         return "none", None
     try:
@@ -98,11 +99,10 @@ def _open_embedder(
 
 
 def _chosen_store(config: Config, registry: PluginRegistry, fallbacks: list[str]) -> str:
-    section = config.vector_store
-    name = section.provider
-    if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
-        _fall_back(fallbacks, f"vector store {name} is not installed or not enabled: exact is used")
-        return "exact"
+    named = config.vector_store.provider
+    name = provider_of("vector_store", config.vector_store, registry)
+    if name != named:
+        _fall_back(fallbacks, f"vector store {named} is not installed or not enabled: {name} is used")
     return name
 
 

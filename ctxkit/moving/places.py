@@ -26,10 +26,10 @@ from ctxkit.errors import CollectionNotFoundError, ConfigError, StoreUnavailable
 from ctxkit.interfaces import BackendConfig, CollectionSpec, VectorStore
 from ctxkit.memory.kinds import kinds_in
 from ctxkit.plugins import PluginRegistry
+from ctxkit.plugins.standing_in import provider_of
 
 _NEXT_OPTION: Final = re.compile(r",(?=\w+=)")
 HIDDEN: Final = "**********"  # what pydantic shows of a secret
-_WITHOUT_PLUGINS: Final = "exact"  # what stands in for a default that is not installed
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,7 @@ def parsed_place(text: str, registry: PluginRegistry) -> StorePlace:
 
 def configured_place(section: VectorStoreConfig, folder: Path | None, registry: PluginRegistry) -> StorePlace:
     """Return the store of a configuration, in a folder where it keeps its data in one; falls back as a memory does."""
-    name = section.provider
-    if "provider" not in section.model_fields_set and not registry.is_available("vector_store", name):
-        name = _WITHOUT_PLUGINS
+    name = provider_of("vector_store", section, registry)
     kind = section.index_type if "index_type" in section.model_fields_set else None
     accepted = registry.config_class("vector_store", name).model_fields
     own = {"path": folder, "index_type": kind}

@@ -168,6 +168,10 @@ class BridgedStore(VectorStore):
         """Await it."""
         return self.loop.run(self._store.stats())
 
+    def version(self) -> int | None:
+        """Await it."""
+        return self.loop.run(self._store.version())
+
     def health(self) -> StoreHealth:
         """Await it."""
         return self.loop.run(self._store.health())

@@ -157,6 +157,10 @@ class AsyncPgvectorStore(AsyncVectorStore):
         """Return figures about the collection."""
         return await self._links.run(self._collection.stats)
 
+    async def version(self) -> int | None:
+        """Return how many writes of all processes can be seen, which each of them raises by one; None on a standby."""
+        return await self._links.run(self._collection.version)
+
     async def health(self) -> StoreHealth:
         """Look for indexes that are missing or not whole."""
         return await self._links.run(self._collection.health)

@@ -71,7 +71,8 @@ def _extension(scene: Scene) -> Plan[str]:
         raise scene.error(
             UnsupportedError,
             f"the database has no extension vector: {scene.clean(error)}.",
-            "install pgvector 0.8 or newer on the server, and have an administrator run CREATE EXTENSION vector.",
+            "have an administrator run CREATE EXTENSION vector, with SCHEMA name where there is no schema public;"
+            " the server needs pgvector 0.8 or newer.",
         ) from error
     home: str = (
         yield Ask(
