@@ -146,21 +146,21 @@ def similarity(queries: FloatVectors, vectors: FloatVectors, metric: Metric) -> 
     if metric == "l2":
         wide -= asked
         wide *= wide
-        return _final(-wide.sum(axis=-1), metric)
+        return _final(-np.add.reduce(wide, axis=-1), metric)
     if metric == "dot":
         wide *= asked
-        return _final(wide.sum(axis=-1), metric)
-    lengths = np.sqrt((wide * wide).sum(axis=-1))
+        return _final(np.add.reduce(wide, axis=-1), metric)
+    lengths = np.sqrt(np.add.reduce(wide * wide, axis=-1))
     wide *= asked
-    products: Scores = wide.sum(axis=-1)
-    products /= lengths * np.sqrt((asked * asked).sum(axis=-1))
+    products: Scores = np.add.reduce(wide, axis=-1)
+    products /= lengths * np.sqrt(np.add.reduce(asked * asked, axis=-1))
     return _final(products, metric)
 
 
 def _final(similarities: Scores, metric: Metric) -> Scores:
     """Turn similarities (cosine, product, minus squared distance) into scores, keeping their order."""
     if metric == "cosine":
-        return np.clip(similarities, -1.0, 1.0)
+        return np.minimum(np.maximum(similarities, -1.0), 1.0)
     if metric == "dot":
         return similarities
     return 1.0 / (1.0 + np.sqrt(np.maximum(-similarities, 0.0)))

@@ -29,6 +29,7 @@ from ctxkit.records.record import (
 MAX_ID_BYTES = 512
 _INT64 = range(-(2**63), 2**63)
 _TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "list": list}
+_FLOAT32 = np.dtype(np.float32)
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -117,16 +118,19 @@ def check_vectors(
     if given.ndim != 2 or given.shape[1] != dimension:  # noqa: PLR2004 - an (n, d) array has two axes
         msg = f"vectors have shape {given.shape}; the collection needs (n, {dimension})."
         raise error(msg, fix=f"embed with a model of {dimension} dimensions, or use another collection.")
-    if given.dtype.itemsize < np.dtype(np.float32).itemsize:
+    if given.dtype.itemsize < _FLOAT32.itemsize:
         # Half precision and small ints cannot hold the limits that they are compared with.
         given = given.astype(np.float32)
-    with np.errstate(over="ignore"):
-        result = np.array(given, dtype=np.float32, order="C", copy=True)
-        if present is not None and not present.all():
-            result[~present] = 0
-        squares = np.einsum("ij,ij->i", result, result)
+    if given.dtype == _FLOAT32:
+        result = np.array(given, order="C", copy=True)
+    else:
+        with np.errstate(over="ignore"):
+            result = np.array(given, dtype=np.float32, order="C", copy=True)
+    if present is not None and not present.all():
+        result[~present] = 0
+    squares = np.einsum("ij,ij->i", result, result)
     # NaN, infinity and what float32 cannot hold show in the squares: sound vectors need no second look.
-    if not (len(squares) and squares.min() > 0 and squares.max() < np.inf):
+    if not (len(squares) and np.minimum.reduce(squares) > 0 and np.maximum.reduce(squares) < np.inf):
         _refuse_vectors(given, result, metric, error, present)
     return result
 
