@@ -6,7 +6,8 @@
 Each size is a new memory (static embedder, 384 dimensions) that one process fills and another one opens and asks.
 Through the figures of all sizes goes a line, fixed + each row x rows, by least squares; the residual is the largest
 distance from it. `--check` measures one large size as well and prints what the lines predicted beside it. Files lie
-below `--folder` while they are measured and are gone afterwards, also after Ctrl-C. Without `--texts` (lines, or JSON
+below `--folder` while they are measured and are gone afterwards, also after Ctrl-C. For `pgvector` without a conninfo a
+server is started, whose processes count. Without `--texts` (lines, or JSON
 objects with `text`; repeated with a number when too few) the texts are made up.
 """
 
@@ -29,6 +30,7 @@ import scale_fit
 from ctxkit_conformance.bench.machine import machine
 from ctxkit_conformance.bench.naming import Named, parsed
 from ctxkit_conformance.bench.terminal import check_outputs
+from scale_server import started
 from scale_worker import Task
 
 from ctxkit.cli.output import progress
@@ -82,10 +84,13 @@ def _measured(asked: argparse.Namespace, store: Named) -> dict[str, Any]:
 def _size(asked: argparse.Namespace, store: Named, rows: int) -> dict[str, float]:
     """Fill a store of so many rows and ask it; its files are gone afterwards."""
     figures: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="ctxkit-scale-", dir=asked.folder, ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="ctxkit-scale-", dir=asked.folder, ignore_cleanup_errors=True) as folder,
+        started(store) as (options, server),
+    ):
         for do in ("fill", "ask"):
             texts = "" if asked.texts is None else str(asked.texts)
-            task = Task(do, store.name, dict(store.options), str(Path(folder) / "memory"), rows, texts)
+            task = Task(do, store.name, options, str(Path(folder) / "memory"), rows, texts, server)
             with progress(f"{store.text} {rows:,}") as tell, _process(task) as answers:
                 for answer in answers:
                     figures.update(answer.get("figures", {}))

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import scale_server
 from ctxkit_conformance.bench.private_memory import private_bytes
 from measure_memory import texts_of
 
@@ -49,6 +50,12 @@ class Task:
     folder: str
     rows: int
     texts: str = ""
+    server: int = 0  # its first process, where the store has one
+
+    @property
+    def place(self) -> Path | None:
+        """The folder of the memory, None where it is on a server."""
+        return None if self.server else Path(self.folder)
 
     @property
     def file(self) -> Path | None:
@@ -70,19 +77,31 @@ def main() -> None:
 def fill(task: Task) -> dict[str, float]:
     """Write the memories, make the index, and return seconds, bytes on disk, and the most memory that it took.
 
-    A store of the local engine is written without an index, which is made once and at the end: a large import does so.
+    Where a store can, it is written without an index, which is made once and at the end: a large import does so.
     """
-    local = issubclass(get_registry().config_class("vector_store", task.name), LocalConfig)
-    bulk = {**task.options, "exact_below": _NEVER} if local else task.options
     times: dict[str, float] = {}
-    with _opened(task, bulk) as memory:
-        asked = _write(memory, islice(texts_of(task.file), task.rows), times, task.rows // (WARM + ASKED))
+    with _opened(task, {**task.options, **_bulk(task)}) as memory:
+        asked = _write(memory, islice(texts_of(task.file), task.rows), times, task)
     task.questions.write_text(json.dumps(asked[: WARM + ASKED]), encoding="utf-8")
     _send({"done": task.rows, "what": "making the index"})
-    with _opened(task, task.options) as memory, _timed(times, "indexing"):
-        memory.long_term_memory.vault.store.optimize()
+    with _opened(task, task.options) as memory:
+        store = memory.long_term_memory.vault.store
+        with _timed(times, "indexing", task.server):
+            store.optimize()
+        stats = store.stats()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
-    return {**disk(Path(task.folder)), "memory peak while filling": peak, **times}
+    taken = disk(Path(task.folder))
+    if task.server:
+        taken = {"disk in all": float(stats.bytes_on_disk or 0), "disk, the graph": stats.details["index_bytes"]}
+    return {**taken, "memory peak while filling": peak, **times}
+
+
+def _bulk(task: Task) -> dict[str, Any]:
+    """Return the options under which a store makes no index."""
+    config = get_registry().config_class("vector_store", task.name)
+    if issubclass(config, LocalConfig):
+        return {"exact_below": _NEVER}
+    return {"index": "none"} if task.server else {}
 
 
 def ask(task: Task) -> dict[str, float]:
@@ -91,14 +110,14 @@ def ask(task: Task) -> dict[str, float]:
     # The texts are not read here: what they leave free in Python's memory would take up what the store needs.
     questions = json.loads(task.questions.read_text(encoding="utf-8"))
     times: dict[str, float] = {}
-    with _timed(times, "reopening to the first answer"):
+    with _timed(times, "reopening to the first answer", task.server):
         memory = _opened(task, task.options)
         memory.query_memory(questions[0], K)
     with memory:
         for question in questions[:WARM]:
             memory.build(question)
-        found = memory_of(folder)
-        return {**found, **times, **_asked(memory, questions[WARM:])}
+        found = {**memory_of(folder), **(scale_server.memory(task.server) if task.server else {})}
+        return {**found, **times, **_asked(memory, questions[WARM:], task.server)}
 
 
 def disk(folder: Path) -> dict[str, float]:
@@ -135,18 +154,19 @@ def _tables(file: Path) -> Iterator[tuple[str, float]]:
 
 def _opened(task: Task, options: dict[str, Any]) -> ContextManager:
     section = VectorStoreConfig.model_validate({"provider": task.name, **options})
-    return ContextManager(Config(vector_store=section), path=task.folder)
+    return ContextManager(Config(vector_store=section), path=task.place)
 
 
-def _write(memory: ContextManager, texts: Iterator[str], times: dict[str, float], step: int) -> list[str]:
-    """Write the texts; return questions about one in `step` of them."""
+def _write(memory: ContextManager, texts: Iterator[str], times: dict[str, float], task: Task) -> list[str]:
+    """Write the texts; return questions about some of them, spread over all."""
     vault, done, asked = memory.long_term_memory.vault, 0, []
+    step = task.rows // (WARM + ASKED)
     if vault.embedder is None:
         raise SystemExit("there is no embedder: pip install ctxkit-static")
     while some := list(islice(texts, BATCH)):
         with _timed(times, "embedding"):
             vectors = vault.embedder.documents_unhurried(some)
-        with _timed(times, "storing"):
+        with _timed(times, "storing", task.server):
             vault.keep(
                 [
                     Record(f"memory-{number:024d}", text, vector, _metadata(number))
@@ -163,7 +183,7 @@ def _metadata(number: int) -> dict[str, Any]:
     return {KIND: MEMORY, "timestamp": 1_700_000_000.0 + number, LOT: number % LOTS}
 
 
-def _asked(memory: ContextManager, questions: Sequence[str]) -> dict[str, float]:
+def _asked(memory: ContextManager, questions: Sequence[str], server: int) -> dict[str, float]:
     vault = memory.long_term_memory.vault
     if vault.embedder is None:
         raise SystemExit("there is no embedder: pip install ctxkit-static")
@@ -181,7 +201,7 @@ def _asked(memory: ContextManager, questions: Sequence[str]) -> dict[str, float]
         walls, processors = [], []
         for question in questions:
             spent: dict[str, float] = {}
-            with _timed(spent, name):
+            with _timed(spent, name, server):
                 way(question)
             walls.append(spent[f"time {name}"])
             processors.append(spent[f"processor {name}"])
@@ -192,12 +212,16 @@ def _asked(memory: ContextManager, questions: Sequence[str]) -> dict[str, float]
 
 
 @contextmanager
-def _timed(times: dict[str, float], name: str) -> Iterator[None]:
-    """Add the seconds of a clock, and those of processors that this process had, whatever else the machine does."""
-    begin, used = time.perf_counter(), time.process_time()
+def _timed(times: dict[str, float], name: str, server: int = 0) -> Iterator[None]:
+    """Add the seconds of a clock, and those of processors that this process and a server had, whatever else is done."""
+    begin, used = time.perf_counter(), _used(server)
     yield
-    for kind, seconds in (("time", time.perf_counter() - begin), ("processor", time.process_time() - used)):
+    for kind, seconds in (("time", time.perf_counter() - begin), ("processor", _used(server) - used)):
         times[f"{kind} {name}"] = times.get(f"{kind} {name}", 0.0) + seconds
+
+
+def _used(server: int) -> float:
+    return time.process_time() + (scale_server.seconds(server) if server else 0.0)
 
 
 def _send(message: dict[str, Any]) -> None:

@@ -88,6 +88,7 @@ def test_a_store_that_the_machine_cannot_hold_is_found(cli: Cli, tmp_path: Path)
     assert is_content(verdicts(cli, "machine"))
 
 
+@pytest.mark.needs_torch
 def test_the_model_counts_among_what_is_needed(cli: Cli, tmp_path: Path) -> None:
     """The configured model's own size is added, as its plugin lists it."""
     configure(tmp_path, LIGHT)

@@ -89,6 +89,7 @@ def test_where_nothing_needs_a_key_none_is_looked_for(cli: Cli, monkeypatch: pyt
     assert [each["found"] for each in verdicts(cli, "keys").values()] == ["no installed component needs one"]
 
 
+@pytest.mark.needs_torch
 def test_a_model_that_is_not_there_is_found(cli: Cli, tmp_path: Path) -> None:
     """A missing folder is a problem, a name that is nearly one of the listed a warning, a missing file named."""
     path = configure(tmp_path, '[embedder]\nprovider = "sentence-transformers"\nmodel = "./models/mine"\n')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import ctxkit
@@ -41,7 +42,8 @@ def check(subject: Subject) -> Iterator[Result]:
             try:
                 check_requirements(component)
             except PluginError as exc:
-                yield of_error(exc, component.name, "warning")
+                found = of_error(exc, component.name, "not checked")
+                yield replace(found, found=f"{found.found} Nothing that is configured uses it.")
 
 
 def _configured(kind: Kind, subject: Subject) -> Iterator[Result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -18,11 +17,11 @@ from ctxkit_pgvector.conditions import condition
 from ctxkit_pgvector.config import PgvectorConfig
 from ctxkit_pgvector.faults import BACKEND
 from ctxkit_pgvector.plan import Ask, Plan
+from ctxkit_pgvector.sizes import Sizes
 from ctxkit_pgvector.table import Table
 
 PAGE: Final = 256  # records that a scan fetches at once
 _MOST: Final = 2**40  # records that anybody asks for, as a number that PostgreSQL can count
-_SECONDS: Final = 5.0  # for which a size that was looked up is taken for the collection's
 
 
 def own(config: BackendConfig) -> PgvectorConfig:
@@ -38,7 +37,7 @@ class Collection:
     def __init__(self, table: Table, config: PgvectorConfig) -> None:
         self.table = table
         self.config = config
-        self._sizes = _Sizes(table, config.exact_below)
+        self._sizes = Sizes(table, config.exact_below)
 
     @property
     def spec(self) -> CollectionSpec:
@@ -97,11 +96,7 @@ class Collection:
         limit, words = min(check_k(k), _MOST), parts.checked_text(text)
         test = condition(parse(where), self.table.columns)
 
-        def search() -> Plan[Hits]:
-            sizes = None if (yield from self._sizes.is_small()) else (yield from self._sizes.known())
-            return (yield from lexical.search(self.table, words, limit, test, sizes))
-
-        return search()
+        return lexical.search(self.table, words, limit, test, self._sizes)
 
     def scan(
         self,
@@ -154,34 +149,3 @@ class Collection:
         result = yield from writing.counted(self.table, plan)
         self._sizes.forget()
         return result
-
-
-class _Sizes:
-    """About how large the collection is: looked up anew after a while, and after each write of this handle."""
-
-    def __init__(self, table: Table, small: int) -> None:
-        self._table = table
-        self._small = small
-        self.forget()
-
-    def forget(self) -> None:
-        """Look again next time."""
-        self._is_small: tuple[bool, float] | None = None
-        self._sizes: tuple[tuple[float, float], float] | None = None
-
-    def is_small(self) -> Plan[bool]:
-        """Whether there are few enough records to look at each."""
-        found = self._is_small
-        if found is None or time.monotonic() - found[1] > _SECONDS:
-            text = "SELECT count(*) FROM (SELECT FROM {table} LIMIT %s) few"
-            rows = yield Ask(self._table.sql(text), (self._small + 1,))
-            found = self._is_small = rows[0][0] <= self._small, time.monotonic()
-        return found[0]
-
-    def known(self) -> Plan[tuple[float, float]]:
-        """Return how many records there are, and how many words one has on average."""
-        found = self._sizes
-        if found is None or time.monotonic() - found[1] > _SECONDS:
-            rows = yield Ask(self._table.sql(lexical.SIZES))
-            found = self._sizes = (rows[0][0], rows[0][1]), time.monotonic()
-        return found[0]

@@ -4,53 +4,135 @@ PostgreSQL finds a word in `terms` by its index, and `ts_rank_cd` of a single wo
 word is there: https://www.postgresql.org/docs/current/textsearch-controls.html. The weight of a word and the mean
 length are those of the whole collection, whatever the filter: the formula is SQLite's, k1 = 1.2 and b = 0.75,
 https://www.sqlite.org/fts5.html#the_bm25_function.
+
+No word adds more to a score than its weight times k1 + 1. So the records with the rarest words are scored first, and
+then only those whose words could add up to the k-th of these scores: Turtle and Flood, Query evaluation: strategies and
+optimizations, 1995, call this MaxScore. What is left out belongs not among the k.
 """
+
+# ruff: noqa: S608 - fragments of our own are put together; every value is a parameter
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from ctxkit.records import Hit, Hits
 from ctxkit_pgvector.codec import loaded, read
 from ctxkit_pgvector.conditions import Condition
-from ctxkit_pgvector.plan import Ask, Plan
-from ctxkit_pgvector.reading import COLUMNS
-from ctxkit_pgvector.table import WORDS, Table
+from ctxkit_pgvector.plan import Ask, Plan, Rows
+from ctxkit_pgvector.reading import COLUMNS, present
+from ctxkit_pgvector.sizes import Sizes
+from ctxkit_pgvector.table import Table
 from ctxkit_pgvector.words import asked
 
-SIZES: Final = "SELECT count(*)::float8 AS n, coalesce(avg(words), 0)::float8 AS mean FROM {table}"
-_KNOWN: Final = "SELECT %s::float8 AS n, %s::float8 AS mean"
-_SCORED: Final = (
-    "WITH sizes AS MATERIALIZED ({sizes}), asked AS MATERIALIZED ("
-    "SELECT row_number() OVER (ORDER BY q) AS place, q FROM (SELECT DISTINCT CASE WHEN part"
-    " THEN ('''' || word || ''':*')::tsquery ELSE plainto_tsquery('{words}', word) END AS q"
-    " FROM unnest(%s::text[], %s::boolean[]) AS given (word, part)) terms WHERE numnode(q) > 0),"
-    " met AS MATERIALIZED (SELECT r.id, r.words, asked.place,"
-    " ts_rank_cd('{{{{1,1,1,1}}}}', r.terms, asked.q)::float8 AS times, {test} AS passes"
-    " FROM asked JOIN {table} r ON r.terms @@ asked.q),"
-    " weights AS (SELECT place,"
-    " greatest(ln((greatest(n, count(*)) - count(*) + 0.5) / (count(*) + 0.5)), 1e-6) AS weight"
-    " FROM met CROSS JOIN sizes GROUP BY place, n),"
-    " best AS MATERIALIZED (SELECT id, sum(weight * times * 2.2"
-    " / (times + 1.2 * (0.25 + 0.75 * words / greatest(mean, 1))) ORDER BY place) AS score"
-    " FROM met JOIN weights USING (place) CROSS JOIN sizes WHERE passes GROUP BY id ORDER BY score DESC, id LIMIT %s)"
-    " SELECT {columns}, score FROM best JOIN {table} USING (id) ORDER BY score DESC, id"
-)
+_K1: Final = 1.2
+_LEAST_WEIGHT: Final = 1e-6
+_FIRST: Final = 4  # times k records are looked at first
+_ROUNDING: Final = 1e-9
+_MOST_BRANCHES: Final = 64
 
 
-def search(table: Table, text: str, k: int, test: Condition, sizes: tuple[float, float] | None) -> Plan[Hits]:
-    """Return up to k records that share words with the text; `sizes` are count and mean length, None to look."""
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A word: the query that finds it, how many records hold it, its weight, and the most that it adds to a score."""
+
+    query: str
+    records: int
+    weight: float
+
+    @property
+    def most(self) -> float:
+        return self.weight * (_K1 + 1) * (1 + _ROUNDING)
+
+
+def search(table: Table, text: str, k: int, test: Condition, sizes: Sizes) -> Plan[Hits]:
+    """Return up to k records that share words with the text."""
     words, parts = asked(text)
-    if not words:
-        yield Ask(table.sql("SELECT FROM {table} LIMIT 0"))  # a dropped collection is an error here as well
+    counts = yield from sizes.counts(list(zip(words, parts, strict=True)))
+    if not any(counts.values()):
+        yield from present(table)
         return Hits()
-    filled = _SCORED.format(
-        sizes=SIZES if sizes is None else _KNOWN,
-        words=WORDS,
-        test=f"({test.sql}) IS TRUE",
-        table="{table}",
-        columns=COLUMNS,
-    )
-    rows = yield Ask(table.sql(filled), (*(sizes or ()), words, parts, *test.values, k))
-    found = zip(rows, loaded(row[2] for row in rows), strict=True)
-    return Hits([Hit(read(row[0]), row[3], read(row[1]), metadata) for row, metadata in found])
+    records, mean = yield from sizes.extent()
+    terms = [_Term(query, count, _weight(count, records)) for query, count in counts.items() if count]
+    scoring = _Scoring(table, terms, max(mean, 1.0), test, k)
+    rare, others = _rarest(terms, _FIRST * k)
+    found: Rows = yield scoring.of(_any(rare))
+    least = found[-1][3] * (1 - _ROUNDING) if len(found) == k else 0.0
+    if others and sum(term.most for term in others) >= least:
+        found = yield scoring.of(_reaching(terms, least))
+    metadata = loaded(row[2] for row in found)
+    return Hits([Hit(read(row[0]), row[3], read(row[1]), own) for row, own in zip(found, metadata, strict=True)])
+
+
+def _weight(count: int, records: float) -> float:
+    """Return what a word counts: its inverse document frequency, above zero for words that most records hold."""
+    return max(math.log((max(records, count) - count + 0.5) / (count + 0.5)), _LEAST_WEIGHT)
+
+
+def _rarest(terms: Sequence[_Term], enough: int) -> tuple[list[_Term], list[_Term]]:
+    """Return the rarest words, which enough records hold between them, and the others."""
+    ordered = sorted(terms, key=lambda term: term.records)
+    held = 0
+    for place, term in enumerate(ordered, start=1):
+        held += term.records
+        if held >= enough:
+            return ordered[:place], ordered[place:]
+    return ordered, []
+
+
+def _any(terms: Sequence[_Term]) -> str:
+    return " | ".join(f"({term.query})" for term in terms)
+
+
+def _reaching(terms: Sequence[_Term], least: float) -> str:
+    """Return the query of all records whose words could add up to a score, and of as few others as it can say."""
+    ordered = sorted(terms, key=lambda term: -term.most)
+    tails = [sum(term.most for term in ordered[place:]) for place in range(len(ordered) + 1)]
+    branches = 0
+
+    def of(place: int, missing: float) -> str | None:
+        """Return the query of what the words from a place on still have to add; "" for anything, None for nothing."""
+        nonlocal branches
+        if missing <= 0:
+            return ""
+        if tails[place] < missing:
+            return None
+        branches += 1
+        if branches > _MOST_BRANCHES:
+            return _any(ordered[place:])
+        term = ordered[place]
+        with_it, without = of(place + 1, missing - term.most), of(place + 1, missing)
+        own = f"({term.query})" if not with_it else f"({term.query}) & ({with_it})"
+        return own if without is None else f"{own} | {without}"
+
+    return of(0, least) or _any(terms)
+
+
+class _Scoring:
+    """The statement that scores what a query finds; each word has a column of how often it is there."""
+
+    def __init__(self, table: Table, terms: Sequence[_Term], mean: float, test: Condition, k: int) -> None:
+        counted = ", ".join(
+            f"ts_rank_cd('{{{{1,1,1,1}}}}', terms, %s::tsquery)::float8 AS times_{place}" for place in range(len(terms))
+        )
+        added = " + ".join(
+            f"%s::float8 * times_{place} * {_K1 + 1} / (times_{place} + norm)" for place in range(len(terms))
+        )
+        norm = f"float8 '{_K1}' * (float8 '0.25' + float8 '0.75' * words / %s::float8)"
+        # The offset keeps PostgreSQL from counting each word once for each time that its column is named.
+        text = (
+            f"SELECT {COLUMNS}, score FROM (SELECT id, text, metadata, {added} AS score FROM {{table}}"
+            f" CROSS JOIN LATERAL (SELECT {norm} AS norm, {counted} OFFSET 0) counted"
+            f" WHERE terms @@ %s::tsquery{test.where} ORDER BY score DESC, id LIMIT {{limit}}) best"
+            " ORDER BY score DESC, id"
+        )
+        self._sql = table.limited(text, k)
+        self._before: tuple[Any, ...] = (*(term.weight for term in terms), mean, *(term.query for term in terms))
+        self._after = test.values
+
+    def of(self, query: str) -> Ask:
+        """Return the statement for the records that a query finds."""
+        return Ask(self._sql, (*self._before, query, *self._after), prepared=False)
