@@ -25,6 +25,13 @@ _IDLE_KEPT = 8
 _POLL_SECONDS = 0.005
 
 
+class Connection(sqlite3.Connection):
+    """A connection that is closed when it is dropped: a memory that nobody closed is no leak that Python has to report."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def connect(
     database: Path | None, place: Place, durability: Literal["full", "normal"], *, make: bool
 ) -> sqlite3.Connection:
@@ -32,7 +39,12 @@ def connect(
     with guarded(place):
         target = ":memory:" if database is None else f"{database.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
         connection = sqlite3.connect(
-            target, timeout=place.busy_timeout, isolation_level=None, check_same_thread=False, uri=database is not None
+            target,
+            timeout=place.busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=database is not None,
+            factory=Connection,
         )
         try:
             # Bytes, because a damaged row may be no UTF-8: it is checked before it is decoded.
