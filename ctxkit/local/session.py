@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -26,10 +26,11 @@ _POLL_SECONDS = 0.005
 
 
 class Connection(sqlite3.Connection):
-    """A connection that is closed when it is dropped: a memory that nobody closed is no leak that Python has to report."""
+    """A connection that is closed when it is dropped: a memory that nobody closed is no leak for Python to report."""
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(sqlite3.Error):  # one that could not be opened
+            self.close()
 
 
 def connect(

@@ -276,6 +276,45 @@ def test_sizes_that_are_known_rank_alike(config: PgvectorConfig) -> None:
                 assert list(large.text_query(question, 9).scores) == list(store.text_query(question, 9).scores)
 
 
+def test_only_what_could_be_among_the_best_is_scored(config: PgvectorConfig) -> None:
+    """Rare and common words in any mixture, filters, few and many hits: the same as where every record is scored."""
+    chance = np.random.default_rng(3)
+    frequencies = 1 / np.arange(1, 401)
+    frequencies /= frequencies.sum()
+    texts = [[f"w{word}" for word in chance.choice(400, chance.integers(3, 30), p=frequencies)] for _ in range(1500)]
+    records = [
+        Record(f"r{row}", " ".join(words), ONE, {"few": row % 50, "most": row % 10 > 0})
+        for row, words in enumerate(texts)
+    ]
+    spec = SPEC.model_copy(update={"fields": {"few": "int"}})
+    questions = [
+        " ".join(f"w{word}" for word in chance.choice(400, size)) for size in (1, 2, 4, 8, 16) for _ in range(6)
+    ]
+    questions += ["w0 w1 w2", "w399 w0", "w0", "nothing w399 w398 w1", " ".join(f"w{word}" for word in range(1200))]
+    large = config.model_copy(update={"exact_below": 0})
+    with PgvectorStore.open(spec, large) as store, ExactStore.open(spec, ExactConfig()) as engine:
+        for each in (store, engine):
+            each.upsert(records)
+        for number, question in enumerate(questions):
+            for k in (1, 10, 200):
+                where = ({}, {"few": 7}, {"most": True})[number % 3]
+                found, expected = (each.text_query(question, k, where=where) for each in (store, engine))
+                assert found.scores == pytest.approx(expected.scores, rel=1e-9), (question, k)
+                theirs = {hit.id: hit.score for hit in engine.text_query(question, 1500, where=where)}
+                assert [theirs[hit.id] for hit in found] == pytest.approx(found.scores, rel=1e-9), (question, k)
+
+
+def test_a_question_of_more_words_than_a_statement_has_columns(config: PgvectorConfig) -> None:
+    """Words that a text holds beside others count as they do in a short question."""
+    with PgvectorStore.open(SPEC, config) as store, ExactStore.open(SPEC, ExactConfig()) as engine:
+        for each in (store, engine):
+            each.upsert([Record(f"r{row}", f"w{row} w{row + 1} w{row + 2}", ONE) for row in range(2500)])
+        question = " ".join(f"w{word}" for word in range(2000))
+        found, expected = (each.text_query(question, 2100) for each in (store, engine))
+        assert found.scores == pytest.approx(expected.scores, rel=1e-9)
+        assert len(found) == 2000
+
+
 def test_a_text_beyond_what_is_indexed(config: PgvectorConfig) -> None:
     """A text of megabytes is stored whole; its first 500 000 bytes of words are found."""
     text = "first " + " ".join(f"w{i}x{i * 7919}" for i in range(200_000)) + " last"

@@ -33,6 +33,7 @@ _LEAST_WEIGHT: Final = 1e-6
 _FIRST: Final = 4  # times k records are looked at first
 _ROUNDING: Final = 1e-9
 _MOST_BRANCHES: Final = 64
+_MOST_COLUMNS: Final = 500  # PostgreSQL has 1664: https://www.postgresql.org/docs/current/limits.html
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +116,30 @@ class _Scoring:
     """The statement that scores what a query finds; each word has a column of how often it is there."""
 
     def __init__(self, table: Table, terms: Sequence[_Term], mean: float, test: Condition, k: int) -> None:
-        counted = ", ".join(
-            f"ts_rank_cd('{{{{1,1,1,1}}}}', terms, %s::tsquery)::float8 AS times_{place}" for place in range(len(terms))
-        )
-        added = " + ".join(
-            f"%s::float8 * times_{place} * {_K1 + 1} / (times_{place} + norm)" for place in range(len(terms))
-        )
+        weights, queries = [term.weight for term in terms], [term.query for term in terms]
+        times = "ts_rank_cd('{{{{1,1,1,1}}}}', terms, {})::float8 AS {}".format
+        columns = [f"times_{place}" for place in range(len(terms))]
+        if len(terms) <= _MOST_COLUMNS:
+            added = " + ".join(f"%s::float8 * {name} * {_K1 + 1} / ({name} + norm)" for name in columns)
+            counted = ", ".join(["", *(times("%s::tsquery", name) for name in columns)])
+            self._before: tuple[Any, ...] = (*weights, mean, *queries)
+        else:
+            added = (
+                f"(SELECT sum(weight * times * {_K1 + 1} / (times + norm)) FROM"
+                f" (SELECT weight, {times('query', 'times')} FROM unnest(%s::float8[], %s::text[]::tsquery[])"
+                " AS asked (weight, query) OFFSET 0) each_word)"
+            )
+            counted = ""
+            self._before = (weights, queries, mean)
         norm = f"float8 '{_K1}' * (float8 '0.25' + float8 '0.75' * words / %s::float8)"
         # The offset keeps PostgreSQL from counting each word once for each time that its column is named.
         text = (
             f"SELECT {COLUMNS}, score FROM (SELECT id, text, metadata, {added} AS score FROM {{table}}"
-            f" CROSS JOIN LATERAL (SELECT {norm} AS norm, {counted} OFFSET 0) counted"
+            f" CROSS JOIN LATERAL (SELECT {norm} AS norm{counted} OFFSET 0) counted"
             f" WHERE terms @@ %s::tsquery{test.where} ORDER BY score DESC, id LIMIT {{limit}}) best"
             " ORDER BY score DESC, id"
         )
         self._sql = table.limited(text, k)
-        self._before: tuple[Any, ...] = (*(term.weight for term in terms), mean, *(term.query for term in terms))
         self._after = test.values
 
     def of(self, query: str) -> Ask:
