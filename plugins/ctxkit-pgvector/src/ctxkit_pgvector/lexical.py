@@ -30,7 +30,7 @@ from ctxkit_pgvector.words import asked
 
 _K1: Final = 1.2
 _LEAST_WEIGHT: Final = 1e-6
-_FIRST: Final = 4  # times k records are looked at first
+_ENOUGH: Final = (4, 64)  # times k records are looked at first, and then, for a better k-th
 _ROUNDING: Final = 1e-9
 _MOST_BRANCHES: Final = 64
 _MOST_COLUMNS: Final = 500  # PostgreSQL has 1664: https://www.postgresql.org/docs/current/limits.html
@@ -59,10 +59,18 @@ def search(table: Table, text: str, k: int, test: Condition, sizes: Sizes) -> Pl
     records, mean = yield from sizes.extent()
     terms = [_Term(query, count, _weight(count, records)) for query, count in counts.items() if count]
     scoring = _Scoring(table, terms, max(mean, 1.0), test, k)
-    rare, others = _rarest(terms, _FIRST * k)
-    found: Rows = yield scoring.of(_any(rare))
-    least = found[-1][3] * (1 - _ROUNDING) if len(found) == k else 0.0
-    if others and sum(term.most for term in others) >= least:
+    found: Rows = []
+    looked, least = 0, 0.0
+    for enough in _ENOUGH:
+        rare, others = _rarest(terms, enough * k)
+        if len(rare) == looked:
+            continue
+        looked = len(rare)
+        found = yield scoring.of(_any(rare))
+        least = found[-1][3] * (1 - _ROUNDING) if len(found) == k else 0.0
+        if not others or sum(term.most for term in others) < least:
+            break
+    else:
         found = yield scoring.of(_reaching(terms, least))
     metadata = loaded(row[2] for row in found)
     return Hits([Hit(read(row[0]), row[3], read(row[1]), own) for row, own in zip(found, metadata, strict=True)])
@@ -103,7 +111,8 @@ def _reaching(terms: Sequence[_Term], least: float) -> str:
             return None
         branches += 1
         if branches > _MOST_BRANCHES:
-            return _any(ordered[place:])
+            # One of these has to be there, as all others together do not add up to it.
+            return _any([term for term, tail in zip(ordered, tails, strict=False) if tail >= missing][place:])
         term = ordered[place]
         with_it, without = of(place + 1, missing - term.most), of(place + 1, missing)
         own = f"({term.query})" if not with_it else f"({term.query}) & ({with_it})"
