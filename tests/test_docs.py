@@ -41,7 +41,7 @@ NEEDS = {
     "a network": 4,
     "a plugin named acme": 6,
     "a service": 1,
-    "files of yours": 13,
+    "files of yours": 12,
     "minutes": 16,
     "the file of LoCoMo": 5,
     "torch": 1,
