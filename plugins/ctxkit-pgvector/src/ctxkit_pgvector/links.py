@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -137,7 +137,12 @@ class Links:
         with guarded(self.scene), psycopg.connect(**arguments(self._config)) as connection:
             while not (taken := self._taken(connection, name)) and time.monotonic() < deadline:
                 time.sleep(_POLL)
-            yield taken
+            try:
+                yield taken
+            finally:
+                # The server takes a moment to see that a connection has ended; who asks next shall not wait for it.
+                with suppress(psycopg.Error):
+                    connection.execute("SELECT pg_advisory_unlock_all()")
 
     def _taken(self, connection: psycopg.Connection[Any], name: str) -> bool:
         statement = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
