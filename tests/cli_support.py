@@ -48,6 +48,13 @@ def make_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return call
 
 
+def make_memory(cli: Cli, tmp_path: Path) -> Path:
+    """Return the folder of a memory with two documents."""
+    make_notes(tmp_path)
+    assert cli("ingest", "notes", "--store", "memory").code == 0
+    return tmp_path / "memory"
+
+
 def make_notes(tmp_path: Path) -> Path:
     """Return a folder with two text files, one of them below a subfolder."""
     folder = tmp_path / "notes"

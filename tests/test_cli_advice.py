@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from cli_support import Cli, assert_error, make_cli, make_notes
+from cli_support import Cli, assert_error, make_cli, make_memory
 from manager_support import REGISTRY, manager
 
 from ctxkit import Config, ContextManager
@@ -46,9 +46,7 @@ def _cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 @pytest.fixture(name="memory")
 def _memory(cli: Cli, tmp_path: Path) -> Path:
     """Return the folder of a memory with two documents."""
-    make_notes(tmp_path)
-    assert cli("ingest", "notes", "--store", "memory").code == 0
-    return tmp_path / "memory"
+    return make_memory(cli, tmp_path)
 
 
 def typed(line: str) -> list[str]:

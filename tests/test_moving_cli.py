@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_support import Cli, assert_error, make_cli, make_notes
+from cli_support import Cli, assert_error, make_cli, make_memory
 from moving_support import COLLECTION, contents, fill, place, plain, spec_of
 
 from ctxkit.memory.opening import COLLECTION as MEMORY
@@ -41,9 +41,7 @@ def _cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 @pytest.fixture(name="memory")
 def _memory(cli: Cli, tmp_path: Path) -> Path:
     """Return the folder of a memory with two documents."""
-    make_notes(tmp_path)
-    assert cli("ingest", "notes", "--store", "memory").code == 0
-    return tmp_path / "memory"
+    return make_memory(cli, tmp_path)
 
 
 def test_a_memory_goes_round(cli: Cli, memory: Path, tmp_path: Path) -> None:

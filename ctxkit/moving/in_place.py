@@ -25,6 +25,7 @@ from ctxkit.interfaces import Embedder
 from ctxkit.local import layout, schema
 from ctxkit.local.faults import Place, guarded
 from ctxkit.local.session import connected
+from ctxkit.memory.kinds import ENGINE
 from ctxkit.moving.moves import migrate
 from ctxkit.moving.places import StorePlace
 from ctxkit.moving.reembedding import Reembedding
@@ -33,7 +34,6 @@ from ctxkit.moving.settling import Order
 
 MAKING: Final = ".reembedding"
 KEPT: Final = ".before-reembedding"
-_ENGINE: Final = "exact"  # opens whatever the engine wrote; the index is made by who opens it next
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE, https://man7.org/linux/man-pages/man2/rename.2.html
 _HERE: Final = -100  # AT_FDCWD
 _PATIENCE: Final = 30.0  # seconds
@@ -55,7 +55,7 @@ def reembed(source: StorePlace, embedder: Embedder, order: Order) -> MoveReport:
             fix="see that all is well, then `ctxkit reembed --drop-old`.",
         )
     _check_exchange(root)
-    here = replace(source, provider=_ENGINE, options={"path": root})
+    here = replace(source, provider=ENGINE, options={"path": root})
     beside = replace(here, options={"path": making.parent})
     if spec.fingerprint != embedder.fingerprint:
         begun = beside.described(order.collection)
@@ -65,7 +65,7 @@ def reembed(source: StorePlace, embedder: Embedder, order: Order) -> MoveReport:
                 fix=f"give its --embedder again, or remove {making.parent}.",
             )
         report = migrate(here, beside, replace(order, ours=True), rule=Reembedding(embedder, spec))
-        _take_place(own, making, Place(_ENGINE, order.collection, own, _PATIENCE), report.version)
+        _take_place(own, making, Place(ENGINE, order.collection, own, _PATIENCE), report.version)
     elif making.exists() or kept.exists():
         report = MoveReport(
             here.title, beside.title, order.collection, spec.dimension, spec.metric, spec.fingerprint, runs=1
@@ -74,7 +74,7 @@ def reembed(source: StorePlace, embedder: Embedder, order: Order) -> MoveReport:
     else:
         raise ConfigError(f"the vectors are those of {embedder.fingerprint} already.", fix="name another embedder.")
     layout.make(kept.parent)
-    with guarded(Place(_ENGINE, order.collection, root)):
+    with guarded(Place(ENGINE, order.collection, root)):
         if not kept.exists():
             making.rename(kept)
             layout.sync(kept.parent)
@@ -92,8 +92,8 @@ def drop_old(source: StorePlace, collection: str) -> Path:
     kept = root / KEPT / own.name
     if not kept.exists():
         raise CollectionNotFoundError(f"{root / KEPT} keeps nothing of {collection!r}.", fix="there is nothing to do.")
-    old = replace(source, provider=_ENGINE, options={"path": kept.parent})
-    old.registry.store_class(_ENGINE).drop_collection(old.config, collection)
+    old = replace(source, provider=ENGINE, options={"path": kept.parent})
+    old.registry.store_class(ENGINE).drop_collection(old.config, collection)
     _tidy(kept.parent)
     return kept
 
@@ -144,7 +144,7 @@ def _alone(database: Path, place: Place) -> Iterator[int]:
 
 def _tidy(folder: Path) -> None:
     """Remove a folder of ours once it holds no collection any more."""
-    place = Place(_ENGINE, None, folder)
+    place = Place(ENGINE, None, folder)
     if folder.exists() and not layout.collection_directories(folder, place):
         with guarded(place):
             shutil.rmtree(folder)
@@ -153,7 +153,7 @@ def _tidy(folder: Path) -> None:
 
 def _check_exchange(root: Path) -> None:
     """Try with two empty folders whether the system can do what is done at the end."""
-    with guarded(Place(_ENGINE, None, root)), tempfile.TemporaryDirectory(dir=root, prefix=".exchange-") as trial:
+    with guarded(Place(ENGINE, None, root)), tempfile.TemporaryDirectory(dir=root, prefix=".exchange-") as trial:
         left, right = Path(trial, "left"), Path(trial, "right")
         left.mkdir()
         right.mkdir()

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """End a run with code 130 on SIGINT and on SIGTERM, after what it started has been ended."""
+def interruptible(left: str = "what was not finished is in no report") -> Iterator[None]:
+    """End a run with code 130 on SIGINT and on SIGTERM, after what it started was ended; say what is left of it."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("Interrupted: what was not finished is in no report.", err=True)
+        typer.echo(f"Interrupted: {left}.", err=True)
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import typer
+from ctxkit_conformance import watching
 
 
 def check_outputs(json: Path | None, plot: Path | None) -> None:
@@ -24,21 +23,9 @@ def check_outputs(json: Path | None, plot: Path | None) -> None:
         check(plot)
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> AbstractContextManager[None]:
     """Leave nothing behind, whether the user interrupts or the system asks us to end."""
-
-    def leave(*_received: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("Interrupted: no file was written, and nothing is left behind.", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return watching.interruptible("no file was written, and nothing is left behind")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ctxkit.errors import EmbedderError
 from ctxkit.interfaces import BackendConfig, Embedder, EmbedderCapabilities
 from ctxkit.plugins import PluginRegistry
 from ctxkit.records import FloatVector, FloatVectors
-from ctxkit_conformance.component import ComponentChecks
+from ctxkit_conformance.component import ComponentChecks, must_raise
 from ctxkit_conformance.embedders import stand_in
 from ctxkit_conformance.journal import Journal, brief
 from ctxkit_conformance.marks import not_applicable
@@ -181,12 +181,4 @@ def check_array(found: object, shape: tuple[int, ...]) -> FloatVectors:
 
 def must_be_refused(call: Callable[[], object], what: str) -> None:
     """Check that a call raises EmbedderError that says what to do."""
-    try:
-        found = call()
-    except EmbedderError as error:
-        fix = error.fix
-    except Exception as error:
-        raise AssertionError(f"{what} raised {type(error).__name__} ({error}), not EmbedderError") from error
-    else:
-        raise AssertionError(f"{what} was embedded: {brief(found)}; it has to raise EmbedderError")
-    assert fix, f"the EmbedderError for {what} has to name a fix"
+    must_raise(EmbedderError, call, what)
